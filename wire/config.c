@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The "config" message: everything a guest has to know. */
+#include "wire/wire.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+void wire_config_done(struct wire_config *c)
+{
+    free(c->uuid);
+    free(c->hostname);
+    free(c->metadata_url);
+    json_decref(c->manifest);
+    free(c->roots);
+    for (size_t i = 0; i < c->napps; i++)
+        free(c->apps[i].name);
+    free(c->apps);
+    *c = (struct wire_config){0};
+}
+
+json_t *wire_config_encode(const struct wire_config *c)
+{
+    json_t *roots = json_array(), *apps = json_array();
+    for (size_t i = 0; i < c->nroots; i++)
+        json_array_append_new(roots,
+                              json_pack("{s:I, s:I}", "offset", (json_int_t)c->roots[i].offset,
+                                        "length", (json_int_t)c->roots[i].length));
+    for (size_t i = 0; i < c->napps; i++)
+        json_array_append_new(apps, json_pack("{s:s, s:I}", "name", c->apps[i].name, "root",
+                                              (json_int_t)c->apps[i].root));
+    return json_pack("{s:s, s:i, s:s, s:s, s:s?, s:O, s:o, s:o, s:b, s:b, s:b, s:I, s:I}", "type",
+                     "config", "version", WIRE_VERSION, "uuid", c->uuid, "hostname", c->hostname,
+                     "metadataURL", c->metadata_url, "manifest", c->manifest, "roots", roots,
+                     "apps", apps, "scratch", c->scratch, "debug", c->debug, "stopOnExit",
+                     c->stop_on_exit, "graceMs", (json_int_t)c->grace_ms, "clockNs",
+                     (json_int_t)c->clock_ns);
+}
+
+static int get_u64(json_t *obj, const char *key, uint64_t max, uint64_t *ret, struct err *err)
+{
+    json_t *v = json_object_get(obj, key);
+    if (!json_is_integer(v) || json_integer_value(v) < 0 || (uint64_t)json_integer_value(v) > max)
+        return err_set(err, 0, "config: %s is missing or out of range", key);
+    *ret = (uint64_t)json_integer_value(v);
+    return 0;
+}
+
+static int get_array(json_t *msg, const char *key, json_t **ret, struct err *err)
+{
+    *ret = json_object_get(msg, key);
+    if (!json_is_array(*ret) || json_array_size(*ret) > WIRE_APPS_MAX)
+        return err_set(err, 0, "config: %s is missing or too long", key);
+    return 0;
+}
+
+static int decode_roots(json_t *msg, struct wire_config *c, struct err *err)
+{
+    json_t *list, *item;
+    size_t i;
+    if (get_array(msg, "roots", &list, err) < 0)
+        return -1;
+    c->roots = xcalloc(json_array_size(list), sizeof(*c->roots));
+    json_array_foreach (list, i, item) {
+        struct wire_root *r = &c->roots[i];
+        if (get_u64(item, "offset", INT64_MAX, &r->offset, err) < 0 ||
+            get_u64(item, "length", INT64_MAX, &r->length, err) < 0)
+            return -1;
+        if (r->offset % 512 || r->length % 512 || r->length == 0)
+            return err_set(err, 0, "config: root %zu is not a range of sectors", i);
+        c->nroots++;
+    }
+    return 0;
+}
+
+static int decode_apps(json_t *msg, struct wire_config *c, struct err *err)
+{
+    json_t *list, *item;
+    size_t i;
+    if (get_array(msg, "apps", &list, err) < 0)
+        return -1;
+    c->apps = xcalloc(json_array_size(list), sizeof(*c->apps));
+    json_array_foreach (list, i, item) {
+        const char *name = wire_string(item, "name", WIRE_NAME_MAX);
+        uint64_t root;
+        if (!name || get_u64(item, "root", UINT32_MAX, &root, err) < 0 || root >= c->nroots)
+            return err_set(err, 0, "config: app %zu is malformed", i);
+        c->apps[i].name = xstrdup(name);
+        c->apps[i].root = (unsigned)root;
+        c->napps++;
+    }
+    return 0;
+}
+
+static int decode_scalars(json_t *msg, struct wire_config *c, struct err *err)
+{
+    uint64_t grace;
+    const char *uuid = wire_string(msg, "uuid", 64);
+    const char *hostname = wire_string(msg, "hostname", 64);
+    const char *url = wire_string(msg, "metadataURL", 1024);
+    json_t *manifest = json_object_get(msg, "manifest");
+    if (json_integer_value(json_object_get(msg, "version")) != WIRE_VERSION)
+        return err_set(err, 0, "config: another version of the protocol");
+    if (!uuid || !hostname || !json_is_object(manifest))
+        return err_set(err, 0, "config: uuid, hostname or manifest is missing");
+    if (get_u64(msg, "graceMs", UINT32_MAX, &grace, err) < 0 ||
+        get_u64(msg, "clockNs", INT64_MAX, &c->clock_ns, err) < 0)
+        return -1;
+    c->uuid = xstrdup(uuid);
+    c->hostname = xstrdup(hostname);
+    c->metadata_url = url ? xstrdup(url) : NULL;
+    c->manifest = json_incref(manifest);
+    c->grace_ms = (uint32_t)grace;
+    c->scratch = json_is_true(json_object_get(msg, "scratch"));
+    c->debug = json_is_true(json_object_get(msg, "debug"));
+    c->stop_on_exit = json_is_true(json_object_get(msg, "stopOnExit"));
+    return 0;
+}
+
+int wire_config_decode(json_t *msg, struct wire_config *ret, struct err *err)
+{
+    cleanup_with(wire_config_done) struct wire_config c = {0};
+    if (decode_scalars(msg, &c, err) < 0 || decode_roots(msg, &c, err) < 0 ||
+        decode_apps(msg, &c, err) < 0)
+        return -1;
+    *ret = c;
+    c = (struct wire_config){0};
+    return 0;
+}
