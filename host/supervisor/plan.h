@@ -32,6 +32,8 @@ struct plan {
     unsigned cpus;
     uint64_t memory; /* bytes */
     bool debug;
+    bool prefix_always; /* app names before lines, also where no terminal is */
+    bool prefix_never;
     char *libexec; /* folder of appc-vmm, appc-dev-* and guest/ */
     char *qemu;    /* NULL with KVM */
     struct plan_extent *images;
