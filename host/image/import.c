@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Importing an ACI file into the store. */
+#include "host/image/import.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "host/image/aci_image.h"
+#include "host/image/store_db.h"
+
+static int open_archive(const char *path, int *ret, struct err *err)
+{
+    struct stat st;
+    /* Non-blocking, so that a named pipe is refused and not waited for. */
+    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_set(err, errno, "can't open %s", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, 0, "%s is not a regular file", path);
+    *ret = take_fd(fd);
+    return 0;
+}
+
+static int check_name(const struct import_options *opt, const struct ac_image_manifest *m,
+                      const char *path, struct err *err)
+{
+    if (!opt->name || strcmp(opt->name, m->name) == 0)
+        return 0;
+    return err_set(err, 0, "%s holds the image %s, not %s", path, m->name, opt->name);
+}
+
+static int enter(struct store *s, const char *path, const struct import_options *opt,
+                 const struct unpack_result *unpacked, const struct aci_image *image, int fd,
+                 char **temp, struct err *err)
+{
+    cleanup_free char *real = realpath(path, NULL);
+    struct store_new n = {
+        .id = unpacked->id,
+        .manifest = image->manifest,
+        .manifest_text = image->manifest_text,
+        .manifest_len = image->manifest_len,
+        .archive_size = unpacked->archive_bytes,
+        .origin = opt->origin ? opt->origin : real ? real : path,
+        .signer = opt->signer,
+    };
+    if (check_name(opt, image->manifest, path, err) < 0)
+        return -1;
+    if (fsync(fd) < 0)
+        return err_set(err, errno, "can't store %s", path);
+    if (store_add(s, &n, fd, *temp, err) < 0)
+        return -1;
+    free(take_ptr(*temp)); /* it has its name now */
+    return image->manifest->ndependencies ? 0 : store_render_imported(s, &n.id, image, err);
+}
+
+static int import_to(struct store *s, const char *path, const struct import_options *opt, int in,
+                     int fd, char **temp, struct aci_id *ret, struct err *err)
+{
+    struct unpack_result unpacked;
+    struct aci_image *image;
+    if (import_unpack(in, path, fd, &opt->unpack, &unpacked, err) < 0 ||
+        aci_image_open(fd, path, &image, NULL, err) < 0)
+        return -1;
+    int r = enter(s, path, opt, &unpacked, image, fd, temp, err);
+    aci_image_close(image);
+    if (r == 0)
+        *ret = unpacked.id;
+    return r;
+}
+
+int import_file(struct store *s, const char *path, const struct import_options *opt,
+                struct aci_id *ret, struct err *err)
+{
+    int in, fd;
+    cleanup_free char *temp = NULL;
+    if (open_archive(path, &in, err) < 0)
+        return -1;
+    cleanup_close int close_in = in;
+    if (store_temp(s->blobs_fd, &fd, &temp, err) < 0)
+        return -1;
+    cleanup_close int close_fd = fd;
+    int r = import_to(s, path, opt, in, fd, &temp, ret, err);
+    if (temp)
+        (void)unlinkat(s->blobs_fd, temp, 0);
+    return r;
+}

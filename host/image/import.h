@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Importing an ACI file into the store. */
+#ifndef APPC_HOST_IMAGE_IMPORT_H
+#define APPC_HOST_IMAGE_IMPORT_H
+
+#include "host/image/aci.h"
+#include "host/image/import_unpack.h"
+
+struct err;
+struct store;
+
+struct import_options {
+    struct unpack_options unpack;
+    const char *origin; /* what the index says about where it came from; NULL: the path */
+    const char *signer; /* fingerprint of the key that signed the file, when that was checked */
+    const char *name;   /* the name that the image must have, or NULL (IMG-26) */
+};
+
+/*
+ * Reads the archive, checks it as a whole, and enters it; then renders it when it has no dependencies.
+ * The caller has decided about the signature. Importing an image again freshens its row, and
+ * replaces a damaged blob. 0 with the image ID, or -1 and nothing of it is left in the store.
+ */
+int import_file(struct store *s, const char *path, const struct import_options *opt,
+                struct aci_id *ret, struct err *err);
+
+#endif

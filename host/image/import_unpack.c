@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One pass over an archive: decompress, hash and write at the same time.
+ *
+ * The calling thread fills the slots of a ring; a hashing and a writing thread empty them, each
+ * at its own pace. A slot is free again when both are through with it.
+ */
+#include "host/image/import_unpack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "host/image/import_source.h"
+
+#define SLOTS      8
+#define SLOT_BYTES (256u << 10)
+/* After so many bytes the kernel is asked to begin writing them out, so that fsync() is short. */
+#define FLUSH_BYTES (8u << 20)
+
+enum { HASHER, WRITER, CONSUMERS };
+
+struct slot {
+    uint8_t *data;
+    size_t len; /* 0: the end */
+};
+
+struct ring {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct slot slots[SLOTS];
+    uint64_t filled;             /* slots that were filled, ever */
+    uint64_t emptied[CONSUMERS]; /* slots that each consumer is through with */
+    bool stopped;                /* somebody failed: everybody leaves */
+    int write_errno;
+    int out_fd;
+    EVP_MD_CTX *hash;
+};
+
+/* The next slot of a consumer, or NULL when all stops. */
+static struct slot *next_full(struct ring *r, int who)
+{
+    pthread_mutex_lock(&r->lock);
+    while (!r->stopped && r->emptied[who] == r->filled)
+        pthread_cond_wait(&r->changed, &r->lock);
+    struct slot *s = r->stopped ? NULL : &r->slots[r->emptied[who] % SLOTS];
+    pthread_mutex_unlock(&r->lock);
+    return s;
+}
+
+static void done_with(struct ring *r, int who)
+{
+    pthread_mutex_lock(&r->lock);
+    r->emptied[who]++;
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* The slot to fill next, or NULL when all stops. */
+static struct slot *next_free(struct ring *r)
+{
+    pthread_mutex_lock(&r->lock);
+    while (!r->stopped && (r->filled - r->emptied[HASHER] == SLOTS ||
+                           r->filled - r->emptied[WRITER] == SLOTS))
+        pthread_cond_wait(&r->changed, &r->lock);
+    struct slot *s = r->stopped ? NULL : &r->slots[r->filled % SLOTS];
+    pthread_mutex_unlock(&r->lock);
+    return s;
+}
+
+static void publish(struct ring *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->filled++;
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void stop(struct ring *r, int write_errno)
+{
+    pthread_mutex_lock(&r->lock);
+    r->stopped = true;
+    if (write_errno)
+        r->write_errno = write_errno;
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void *hash_thread(void *arg)
+{
+    struct ring *r = arg;
+    struct slot *s;
+    while ((s = next_full(r, HASHER)) && s->len) {
+        if (!EVP_DigestUpdate(r->hash, s->data, s->len)) {
+            stop(r, EIO);
+            break;
+        }
+        done_with(r, HASHER);
+    }
+    return NULL;
+}
+
+static void *write_thread(void *arg)
+{
+    struct ring *r = arg;
+    struct slot *s;
+    off_t at = 0, flushed = 0;
+    while ((s = next_full(r, WRITER)) && s->len) {
+        if (pwrite_all(r->out_fd, s->data, s->len, at) < 0) {
+            stop(r, errno);
+            break;
+        }
+        at += (off_t)s->len;
+        if (at - flushed >= FLUSH_BYTES) {
+            (void)sync_file_range(r->out_fd, flushed, at - flushed, SYNC_FILE_RANGE_WRITE);
+            flushed = at;
+        }
+        done_with(r, WRITER);
+    }
+    return NULL;
+}
+
+static int check_limits(const struct unpack_options *opt, const char *name, uint64_t tar_bytes,
+                        uint64_t archive_bytes, struct err *err)
+{
+    uint64_t max = opt->max_bytes ? opt->max_bytes : UNPACK_MAX_BYTES;
+    uint64_t ratio = opt->max_ratio ? opt->max_ratio : UNPACK_MAX_RATIO;
+    if (tar_bytes > max)
+        return err_set(err, EFBIG,
+                       "%s holds more than %" PRIu64 " bytes uncompressed; --max-size=SIZE "
+                       "allows more",
+                       name, max);
+    if (tar_bytes > UNPACK_RATIO_FREE && tar_bytes / ratio > archive_bytes)
+        return err_set(err, 0,
+                       "%s expands to more than %" PRIu64 " times its size, which looks like a "
+                       "compression bomb; --max-ratio=N allows more",
+                       name, ratio);
+    return 0;
+}
+
+/* Fills slots until the archive ends; the last one is empty. */
+static int produce(struct ring *r, struct import_source *src, const char *name,
+                   const struct unpack_options *opt, struct unpack_result *ret, struct err *err)
+{
+    for (;;) {
+        struct slot *s = next_free(r);
+        if (!s)
+            return err_set(err, r->write_errno, "can't store %s", name);
+        ssize_t n = import_source_read(src, s->data, SLOT_BYTES, err);
+        if (n < 0)
+            return -1;
+        ret->tar_bytes += (uint64_t)n;
+        ret->archive_bytes = import_source_consumed(src);
+        if (check_limits(opt, name, ret->tar_bytes, ret->archive_bytes, err) < 0)
+            return -1;
+        if (opt->progress)
+            opt->progress(opt->arg, ret->archive_bytes);
+        s->len = (size_t)n;
+        publish(r);
+        if (n == 0)
+            return 0;
+    }
+}
+
+static int run(struct ring *r, struct import_source *src, const char *name,
+               const struct unpack_options *opt, struct unpack_result *ret, struct err *err)
+{
+    pthread_t hasher, writer;
+    int e = pthread_create(&hasher, NULL, hash_thread, r);
+    if (e)
+        return err_set(err, e, "can't start a thread");
+    e = pthread_create(&writer, NULL, write_thread, r);
+    int result = e ? err_set(err, e, "can't start a thread")
+                   : produce(r, src, name, opt, ret, err);
+    if (result < 0)
+        stop(r, 0);
+    pthread_join(hasher, NULL);
+    if (!e)
+        pthread_join(writer, NULL);
+    /* The last slots may have failed after the producer was through. */
+    if (result == 0 && r->stopped)
+        return err_set(err, r->write_errno, "can't store %s", name);
+    return result;
+}
+
+static int unpack(struct import_source *src, const char *name, int out_fd,
+                  const struct unpack_options *opt, struct unpack_result *ret, struct err *err)
+{
+    uint8_t digest[ACI_DIGEST_LEN];
+    struct ring r = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                     .changed = PTHREAD_COND_INITIALIZER,
+                     .out_fd = out_fd,
+                     .hash = EVP_MD_CTX_new()};
+    if (!r.hash)
+        die_oom();
+    for (size_t i = 0; i < SLOTS; i++)
+        r.slots[i].data = xmalloc(SLOT_BYTES);
+    int result = EVP_DigestInit_ex(r.hash, EVP_sha512(), NULL)
+                     ? run(&r, src, name, opt, ret, err)
+                     : err_set(err, 0, "OpenSSL has no SHA-512");
+    if (result == 0 && !EVP_DigestFinal_ex(r.hash, digest, NULL))
+        result = err_set(err, 0, "can't compute the SHA-512 of %s", name);
+    if (result == 0)
+        aci_id_set(&ret->id, digest);
+    for (size_t i = 0; i < SLOTS; i++)
+        free(r.slots[i].data);
+    EVP_MD_CTX_free(r.hash);
+    return result;
+}
+
+int import_unpack(int in_fd, const char *name, int out_fd, const struct unpack_options *opt,
+                  struct unpack_result *ret, struct err *err)
+{
+    struct import_source *src;
+    struct unpack_result result = {0};
+    if (import_source_open(in_fd, name, &src, err) < 0)
+        return -1;
+    result.compress = import_source_compress(src);
+    int r = unpack(src, name, out_fd, opt, &result, err);
+    import_source_free(src);
+    if (r == 0)
+        *ret = result;
+    return r;
+}
