@@ -22,7 +22,7 @@
 #include "host/cli.h"
 #include "host/paths.h"
 #include "host/pod/accel.h"
-#include "host/spawn.h"
+#include "host/program.h"
 
 /* Below this a pod with its images may run out of space. */
 #define FREE_SPACE_LOW (1ULL << 30)
@@ -87,9 +87,12 @@ static void check_files(struct report *r)
     static const struct {
         const char *what, *name;
     } files[] = {
-        {"kernel", "guest/vmlinux"},    {"initramfs", "guest/initramfs.cpio"},
-        {"vmm", "appc-vmm"},            {"supervisor", "appc-supervisor"},
-        {"blk device", "appc-dev-blk"}, {"vsock device", "appc-dev-vsock"},
+        {"kernel", "guest/vmlinux"},
+        {"initramfs", "guest/initramfs.cpio"},
+        {"vmm", "appc-vmm"},
+        {"supervisor", "appc-supervisor"},
+        {"blk device", "appc-dev-blk"},
+        {"vsock device", "appc-dev-vsock"},
         {"rng device", "appc-dev-rng"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
@@ -100,7 +103,7 @@ static void check_files(struct report *r)
         else
             row(r, files[i].what, OK, "%s", path);
     }
-    cleanup_free char *mke2fs = spawn_find("mke2fs");
+    cleanup_free char *mke2fs = program_find("mke2fs");
     row(r, "mke2fs", mke2fs ? OK : BAD, "%s",
         mke2fs ? mke2fs : "not installed (package e2fsprogs); --scratch=0 does without");
 }

@@ -44,7 +44,8 @@ static void print_row(json_t *state)
     size_t i;
     printf("%-37s%-11s", str(state, "uuid"), str(state, "state"));
     print_time(state, "createdMs");
-    json_array_foreach(apps, i, app) printf("%s%s", i ? "," : "", str(app, "name"));
+    json_array_foreach (apps, i, app)
+        printf("%s%s", i ? "," : "", str(app, "name"));
     putchar('\n');
 }
 
@@ -100,7 +101,8 @@ int cmd_list(const struct command *self, int argc, char **argv)
         return dump(list);
     size_t i;
     printf("%-37s%-11s%-21s%s\n", "UUID", "STATE", "CREATED", "APPS");
-    json_array_foreach(list, i, state) print_row(state);
+    json_array_foreach (list, i, state)
+        print_row(state);
     json_decref(list);
     return CLI_OK;
 }
@@ -115,8 +117,7 @@ static void print_status(json_t *state)
         printf("exit     %lld\n", (long long)json_integer_value(exit_status));
     if (json_object_get(state, "error"))
         printf("error    %s\n", str(state, "error"));
-    json_array_foreach(apps, i, app)
-    {
+    json_array_foreach (apps, i, app) {
         json_t *status = json_object_get(app, "exitStatus");
         printf("app      %s: %s", str(app, "name"), str(app, "state"));
         if (status)
@@ -175,8 +176,7 @@ static int print_logs(int pod, json_t *state, const char *only, struct err *err)
     json_t *app, *apps = json_object_get(state, "apps");
     size_t i;
     bool found = false;
-    json_array_foreach(apps, i, app)
-    {
+    json_array_foreach (apps, i, app) {
         const char *name = str(app, "name");
         if (only && !str_eq(only, name))
             continue;

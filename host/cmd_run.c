@@ -95,8 +95,8 @@ static int add_image(struct podimages *images, const char *ref, const struct run
 static int assemble(struct podimages *images, char **refs, int n, const struct run_options *o,
                     struct ac_pod_manifest **ret, struct err *err)
 {
-    static const char empty[] = "{\"acKind\":\"PodManifest\",\"acVersion\":\"" AC_VERSION
-                                "\",\"apps\":[]}";
+    static const char empty[] =
+        "{\"acKind\":\"PodManifest\",\"acVersion\":\"" AC_VERSION "\",\"apps\":[]}";
     struct ac_fault fault;
     struct ac_pod_manifest *pod;
     if (ac_pod_manifest_parse(empty, sizeof(empty) - 1, true, &pod, &fault) < 0)
@@ -140,9 +140,8 @@ static int set_exec(struct ac_pod_app *app, const struct run_options *o, struct 
 {
     if (o->exec) {
         if (!app->has_app) {
-            app->app = (struct ac_app){.user = xstrdup("0"),
-                                       .group = xstrdup("0"),
-                                       .working_directory = xstrdup("/")};
+            app->app = (struct ac_app){
+                .user = xstrdup("0"), .group = xstrdup("0"), .working_directory = xstrdup("/")};
             app->has_app = true;
         }
         for (size_t i = 0; i < app->app.exec.n; i++)
@@ -244,8 +243,8 @@ static int run(char **operands, int n, const struct run_options *o, struct err *
     store_close(store);
     if (r < 0)
         return -1;
-    if (o->uuid_file && write_file_atomic_at(AT_FDCWD, o->uuid_file, uuid, strlen(uuid), 0644,
-                                             false, err) < 0)
+    if (o->uuid_file &&
+        write_file_atomic_at(AT_FDCWD, o->uuid_file, uuid, strlen(uuid), 0644, false, err) < 0)
         return -1;
     if (o->prepare.detach && detach(uuid, err) < 0)
         return -1;
@@ -256,7 +255,10 @@ int cmd_run(const struct command *self, int argc, char **argv)
 {
     struct run_options o = {
         .exit_policy = "failure",
-        .prepare = {.accel = "auto", .scratch = SCRATCH_DEFAULT, .grace_ms = GRACE_DEFAULT_MS},
+        .prepare = {.accel = "auto",
+                    .prefix = "auto",
+                    .scratch = SCRATCH_DEFAULT,
+                    .grace_ms = GRACE_DEFAULT_MS},
     };
     struct prepare_options *p = &o.prepare;
     const struct opt table[] = {
@@ -277,6 +279,8 @@ int cmd_run(const struct command *self, int argc, char **argv)
          "an app that fails (or any that ends) stops the pod"},
         {0, "grace-ms", OPT_U64, &p->grace_ms, "MS", "from SIGTERM to SIGKILL (default 10000)"},
         {'d', "detach", OPT_FLAG, &p->detach, NULL, "run in the background, print the UUID"},
+        {0, "prefix", OPT_CHOICE, &p->prefix, "auto|always|never",
+         "app names before lines of output (auto: on a terminal)"},
         {0, "uuid-file", OPT_STRING, &o.uuid_file, "FILE", "write the pod's UUID to a file"},
         {0, "insecure-options", OPT_CHOICE, &o.insecure, "image",
          "image: run archives without a signature"},

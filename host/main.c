@@ -13,6 +13,13 @@ static int cmd_version(const struct command *self, int argc, char **argv)
 }
 
 static const struct command commands[] = {
+    {"check", "", "what this host offers, and whether pods can run", cmd_check, NULL},
+    {"list", "", "list the pods", cmd_list, NULL},
+    {"logs", "POD", "print what the apps of a pod wrote", cmd_logs, NULL},
+    {"rm", "POD…", "remove pods that have ended", cmd_rm, NULL},
+    {"run", "POD.json | IMAGE… [-- ARGUMENT…]", "run a pod", cmd_run, NULL},
+    {"status", "POD", "show the state of a pod and its apps", cmd_status, NULL},
+    {"stop", "POD…", "stop pods in order", cmd_stop, NULL},
     {"version", "", "print the version", cmd_version, NULL},
     {0},
 };

@@ -23,7 +23,7 @@
 #include "base/str.h"
 #include "host/cli.h"
 #include "host/paths.h"
-#include "host/spawn.h"
+#include "host/program.h"
 
 #define PROBE_TIMEOUT_MS 5000
 #define PROBE_OUTPUT_MAX 4096
@@ -54,8 +54,8 @@ static char *probe_key(const char *vmm)
     struct stat st = {0};
     cleanup_free char *boot = NULL;
     size_t len;
-    if (stat(vmm, &st) < 0 || read_file_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 256, &boot,
-                                           &len, NULL) < 0)
+    if (stat(vmm, &st) < 0 ||
+        read_file_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 256, &boot, &len, NULL) < 0)
         return xstrdup("");
     boot[strcspn(boot, "\n")] = '\0';
     return xasprintf("%s-%lld-%lld", boot, (long long)st.st_mtim.tv_sec, (long long)st.st_size);
@@ -147,7 +147,7 @@ static void run_probe(const char *vmm, int kvm_fd, struct accel_report *r)
 
 void accel_probe(const char *data_dir, bool fresh, struct accel_report *ret)
 {
-    *ret = (struct accel_report){.qemu = spawn_find(QEMU)};
+    *ret = (struct accel_report){.qemu = program_find(QEMU)};
     struct err err;
     cleanup_close int kvm = open_kvm(&err);
     cleanup_free char *vmm = NULL;
@@ -193,7 +193,7 @@ int accel_choose(const char *data_dir, const char *choice, struct accel *ret, st
         return choose_kvm(ret, err);
     cleanup_with(accel_report_done) struct accel_report r = {0};
     if (str_eq(choice, "tcg")) {
-        r.qemu = spawn_find(QEMU);
+        r.qemu = program_find(QEMU);
         return choose_tcg(&r, ret, err);
     }
     accel_probe(data_dir, false, &r);

@@ -45,9 +45,9 @@ static int add_root(struct store *store, const char *id, struct plan *p, size_t 
     add_extent(p, cap,
                (struct plan_extent){.fd = take_fd(root.index_fd), .length = root.index_length});
     for (size_t i = 0; i < root.nparts; i++)
-        add_extent(p, cap,
-                   (struct plan_extent){.fd = take_fd(root.parts[i].fd),
-                                        .length = root.parts[i].length});
+        add_extent(
+            p, cap,
+            (struct plan_extent){.fd = take_fd(root.parts[i].fd), .length = root.parts[i].length});
     *offset += root.total;
     struct wire_config *c = &p->config;
     c->roots[c->nroots++] = (struct wire_root){.offset = start, .length = *offset - start};
@@ -108,6 +108,8 @@ static int fill_plan(struct store *store, const struct ac_pod_manifest *pod,
     *strrchr(vmm, '/') = '\0';
     p->libexec = take_ptr(vmm);
     p->debug = o->debug;
+    p->prefix_always = str_eq(o->prefix, "always");
+    p->prefix_never = str_eq(o->prefix, "never");
     p->output_fd = o->detach ? -1 : STDOUT_FILENO;
     p->error_fd = o->detach ? -1 : STDERR_FILENO;
     c->uuid = xstrdup(uuid);

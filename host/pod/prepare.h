@@ -15,16 +15,17 @@ struct podimages;
 
 struct prepare_options {
     const char *data_dir;
-    const char *accel; /* auto, kvm or tcg */
+    const char *accel;    /* auto, kvm or tcg */
     const char *hostname; /* NULL: from the UUID */
-    uint64_t cpus;     /* 0: from the manifest */
-    uint64_t memory;   /* bytes; 0: from the manifest */
-    uint64_t scratch;  /* bytes; 0: none, upper layers live in memory */
+    uint64_t cpus;        /* 0: from the manifest */
+    uint64_t memory;      /* bytes; 0: from the manifest */
+    uint64_t scratch;     /* bytes; 0: none, upper layers live in memory */
     uint64_t grace_ms;
     bool debug;
     bool stop_on_exit;
     bool strict_volumes;
     bool detach;
+    const char *prefix; /* auto, always or never: app names before lines of output */
 };
 
 /*

@@ -117,7 +117,8 @@ static void add_empty_volume(struct ac_pod_manifest *pod, struct ac_pod_app *app
     add_mount(app, name, mp->path);
 }
 
-/* POD-07, POD-20: a mount at the path satisfies a mount point; else a volume of the same name does. */
+/* POD-07, POD-20: a mount at the path satisfies a mount point; else a volume of the same name does.
+ */
 static int satisfy_mount_points(struct ac_pod_manifest *pod, struct ac_pod_app *app,
                                 const struct reify_options *opts, struct err *err)
 {

@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/mem.h"
-#include "host/spawn.h"
+#include "host/program.h"
 
 /* Part of the template's name: a change of the options below makes new ones. */
 #define SCRATCH_VERSION 1
@@ -25,11 +25,23 @@ static int make_template(const char *path, uint64_t size, struct err *err)
     cleanup_free char *tmp = xasprintf("%s.tmp.%ld", path, (long)getpid());
     cleanup_free char *blocks = xasprintf("%lluk", (unsigned long long)(size >> 10));
     /* No journal: nobody looks at the disk again after a crash. */
-    const char *argv[] = {
-        "mke2fs", "-q", "-F", "-t",  "ext4",   "-b", "4096",
-        "-m",     "0",  "-O", "^has_journal,^resize_inode,^metadata_csum", "-E",
-        "lazy_itable_init=1,nodiscard,root_owner=0:0", tmp, blocks, NULL};
-    if (spawn_wait("mke2fs", argv, err) < 0) {
+    const char *argv[] = {"mke2fs",
+                          "-q",
+                          "-F",
+                          "-t",
+                          "ext4",
+                          "-b",
+                          "4096",
+                          "-m",
+                          "0",
+                          "-O",
+                          "^has_journal,^resize_inode,^metadata_csum",
+                          "-E",
+                          "lazy_itable_init=1,nodiscard,root_owner=0:0",
+                          tmp,
+                          blocks,
+                          NULL};
+    if (program_run("mke2fs", argv, err) < 0) {
         unlink(tmp);
         return err_prefix(err, "can't make a scratch disk (mke2fs is in the package e2fsprogs)");
     }
@@ -41,8 +53,8 @@ static int make_template(const char *path, uint64_t size, struct err *err)
 static int open_template(const char *data_dir, uint64_t size, struct err *err)
 {
     cleanup_free char *dir = xasprintf("%s/scratch", data_dir);
-    cleanup_free char *path = xasprintf("%s/ext4-v%d-%llu.img", dir, SCRATCH_VERSION,
-                                        (unsigned long long)size);
+    cleanup_free char *path =
+        xasprintf("%s/ext4-v%d-%llu.img", dir, SCRATCH_VERSION, (unsigned long long)size);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0)
         return fd;

@@ -19,7 +19,6 @@ int size_cpus(const struct ac_pod_manifest *pod, uint64_t option, unsigned *ret,
  * Memory in bytes, a multiple of 2 MiB: `option` if not 0; else the limit of the pod, else the sum
  * of the apps' limits (256 MiB for an app without one), plus what the kernel needs.
  */
-int size_memory(const struct ac_pod_manifest *pod, uint64_t option, uint64_t *ret,
-                struct err *err);
+int size_memory(const struct ac_pod_manifest *pod, uint64_t option, uint64_t *ret, struct err *err);
 
 #endif

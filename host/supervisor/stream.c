@@ -63,7 +63,7 @@ static void stream_close(struct stream *s)
 {
     struct pod *p = s->pod;
     if (s->sink && s->line.len)
-        emit(s, s->line.data, s->line.len, s->sink->tty);
+        emit(s, s->line.data, s->line.len, s->prefix[0] != '\0');
     for (struct stream **q = &p->streams; *q; q = &(*q)->next)
         if (*q == s) {
             *q = s->next;
@@ -114,7 +114,9 @@ static int take_header(struct stream *s)
     r = -1;
     if (app && (is_err || str_eq(stream, "stdout")) && open_log(s, app->name, stream) == 0) {
         s->sink = is_err ? &s->pod->errors : &s->pod->out;
-        s->prefix = s->sink->tty ? xasprintf("%s: ", app->name) : xstrdup("");
+        const struct plan *plan = &s->pod->plan;
+        bool prefix = plan->prefix_always || (s->sink->tty && !plan->prefix_never);
+        s->prefix = prefix ? xasprintf("%s: ", app->name) : xstrdup("");
         r = 1;
     }
     json_decref(msg);

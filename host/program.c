@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Running a helper program and waiting for it. */
-#include "host/spawn.h"
+#include "host/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -17,7 +18,7 @@
 
 extern char **environ;
 
-#define SPAWN_ERROR_MAX 4096
+#define PROGRAM_ERROR_MAX 4096
 
 static char *find_in(const char *path, const char *name)
 {
@@ -32,7 +33,7 @@ static char *find_in(const char *path, const char *name)
     return NULL;
 }
 
-char *spawn_find(const char *name)
+char *program_find(const char *name)
 {
     char *full = find_in(getenv("PATH"), name);
     return full ? full : find_in("/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", name);
@@ -53,13 +54,13 @@ static void read_errors(int fd, struct buf *b)
     char tmp[1024];
     ssize_t n;
     while ((n = read(fd, tmp, sizeof(tmp))) > 0 || (n < 0 && errno == EINTR))
-        if (n > 0 && b->len < SPAWN_ERROR_MAX)
+        if (n > 0 && b->len < PROGRAM_ERROR_MAX)
             buf_add(b, tmp, (size_t)n);
 }
 
-int spawn_wait(const char *name, const char *const argv[], struct err *err)
+int program_run(const char *name, const char *const argv[], struct err *err)
 {
-    cleanup_free char *path = spawn_find(name);
+    cleanup_free char *path = program_find(name);
     cleanup_with(buf_free) struct buf errors = {0};
     int p[2], status;
     pid_t pid;
