@@ -13,6 +13,10 @@ static int cmd_version(const struct command *self, int argc, char **argv)
 }
 
 static const struct command commands[] = {
+    {"build", "DIR OUT.aci", "pack an image layout to an archive", cmd_build, NULL},
+    {"fetch", "FILE.aci…", "bring images into the store", cmd_fetch, NULL},
+    {"image", NULL, "list, check, unpack and remove images", NULL, image_commands},
+    {"validate", "FILE…", "check manifests, archives and image layouts", cmd_validate, NULL},
     {"version", "", "print the version", cmd_version, NULL},
     {0},
 };
