@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Preparing a pod: reify its manifest, render its images, write its directory and launch plan. */
+#include "host/pod/prepare.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "host/cli.h"
+#include "host/paths.h"
+#include "host/pod/accel.h"
+#include "host/pod/poddir.h"
+#include "host/pod/podimage.h"
+#include "host/pod/reify.h"
+#include "host/pod/scratch.h"
+#include "host/pod/size.h"
+
+/* Ranges on the images disk begin at multiples of this. */
+#define ROOT_ALIGN 4096
+
+static void add_extent(struct plan *p, size_t *cap, struct plan_extent e)
+{
+    array_grow(&p->images, p->nimages, cap, sizeof(*p->images));
+    p->images[p->nimages++] = e;
+}
+
+/* Appends the flattened EROFS device of one image to the images disk. */
+static int add_root(struct store *store, const char *id, struct plan *p, size_t *cap,
+                    uint64_t *offset, struct err *err)
+{
+    cleanup_with(store_root_done) struct store_root root = {.index_fd = -1};
+    struct aci_id aid;
+    snprintf(aid.text, sizeof(aid.text), "%s", id);
+    if (store_render(store, &aid, &root, err) < 0)
+        return err_prefix(err, "image %.20s…", id);
+    uint64_t start = *offset;
+    add_extent(p, cap,
+               (struct plan_extent){.fd = take_fd(root.index_fd), .length = root.index_length});
+    for (size_t i = 0; i < root.nparts; i++)
+        add_extent(
+            p, cap,
+            (struct plan_extent){.fd = take_fd(root.parts[i].fd), .length = root.parts[i].length});
+    *offset += root.total;
+    struct wire_config *c = &p->config;
+    c->roots[c->nroots++] = (struct wire_root){.offset = start, .length = *offset - start};
+    uint64_t pad = -*offset % ROOT_ALIGN;
+    if (pad)
+        add_extent(p, cap, (struct plan_extent){.fd = -1, .length = pad});
+    *offset += pad;
+    return 0;
+}
+
+/* One root for each different image, however many apps use it. */
+static int add_roots(struct store *store, const struct ac_pod_manifest *pod, struct plan *p,
+                     struct err *err)
+{
+    struct wire_config *c = &p->config;
+    uint64_t offset = 0;
+    size_t cap = 0;
+    c->roots = xcalloc(pod->napps, sizeof(*c->roots));
+    c->apps = xcalloc(pod->napps, sizeof(*c->apps));
+    for (size_t i = 0; i < pod->napps; i++) {
+        const struct ac_pod_app *app = &pod->apps[i];
+        unsigned root = (unsigned)c->nroots;
+        for (size_t j = 0; j < i; j++)
+            if (str_eq(pod->apps[j].image_id, app->image_id))
+                root = c->apps[j].root;
+        if (root == c->nroots && add_root(store, app->image_id, p, &cap, &offset, err) < 0)
+            return -1;
+        c->apps[c->napps++] = (struct wire_app){.name = xstrdup(app->name), .root = root};
+    }
+    return 0;
+}
+
+static int write_manifest(int dir_fd, json_t *manifest, struct err *err)
+{
+    cleanup_free char *text = json_dumps(manifest, JSON_INDENT(2));
+    if (!text)
+        return err_set(err, 0, "the pod manifest can't be printed");
+    return write_file_atomic_at(dir_fd, "pod", text, strlen(text), 0600, false, err);
+}
+
+static int fill_plan(struct store *store, const struct ac_pod_manifest *pod,
+                     const struct prepare_options *o, const char *uuid, struct plan *p,
+                     struct err *err)
+{
+    struct wire_config *c = &p->config;
+    struct accel accel;
+    cleanup_free char *vmm = NULL;
+    if (paths_companion("appc-supervisor", &vmm, err) < 0 ||
+        size_cpus(pod, o->cpus, &p->cpus, err) < 0 ||
+        size_memory(pod, o->memory, &p->memory, err) < 0 || add_roots(store, pod, p, err) < 0)
+        return -1;
+    if (o->scratch && scratch_open(o->data_dir, o->scratch, &p->scratch_fd, err) < 0)
+        return -1;
+    if (accel_choose(o->data_dir, o->accel, &accel, err) < 0)
+        return -1;
+    p->kvm_fd = accel.kvm_fd;
+    p->qemu = accel.qemu;
+    *strrchr(vmm, '/') = '\0';
+    p->libexec = take_ptr(vmm);
+    p->debug = o->debug;
+    p->prefix_always = str_eq(o->prefix, "always");
+    p->prefix_never = str_eq(o->prefix, "never");
+    p->output_fd = o->detach ? -1 : STDOUT_FILENO;
+    p->error_fd = o->detach ? -1 : STDERR_FILENO;
+    c->uuid = xstrdup(uuid);
+    c->hostname = o->hostname ? xstrdup(o->hostname) : xasprintf("appc-%.8s", uuid);
+    c->manifest = ac_pod_manifest_to_json(pod);
+    c->scratch = o->scratch != 0;
+    c->debug = o->debug;
+    c->stop_on_exit = o->stop_on_exit;
+    c->grace_ms = (uint32_t)o->grace_ms;
+    return write_manifest(p->pod_dir_fd, c->manifest, err);
+}
+
+int prepare_pod(struct podimages *images, struct ac_pod_manifest *pod,
+                const struct prepare_options *opts, char ret_uuid[AC_UUID_TEXT], struct plan *ret,
+                struct err *err)
+{
+    struct reify_options ro = {.resolve = podimages_resolve,
+                               .ctx = images,
+                               .warn = cli_warn,
+                               .strict_volumes = opts->strict_volumes};
+    if (reify(pod, &ro, err) < 0)
+        return -1;
+    *ret = (struct plan){.kvm_fd = -1, .scratch_fd = -1};
+    if (poddir_create(opts->data_dir, ret_uuid, &ret->pod_dir_fd, &ret->lock_fd, err) < 0)
+        return -1;
+    if (fill_plan(images->store, pod, opts, ret_uuid, ret, err) < 0) {
+        close(ret->lock_fd);
+        plan_done(ret);
+        poddir_remove(opts->data_dir, ret_uuid, NULL);
+        return -1;
+    }
+    return 0;
+}
+
+static void inherit(int fd)
+{
+    if (fd >= 0)
+        set_cloexec(fd, false);
+}
+
+int prepare_exec(const struct plan *plan, struct err *err)
+{
+    json_t *doc = plan_encode(plan);
+    cleanup_free char *text = json_dumps(doc, JSON_COMPACT);
+    json_decref(doc);
+    cleanup_close int fd = memfd_create("appc-plan", 0);
+    if (!text || fd < 0 || write_all(fd, text, strlen(text)) < 0 || lseek(fd, 0, SEEK_SET) != 0)
+        return err_set(err, errno, "can't write the launch plan");
+    inherit(plan->pod_dir_fd);
+    inherit(plan->lock_fd);
+    inherit(plan->kvm_fd);
+    inherit(plan->scratch_fd);
+    for (size_t i = 0; i < plan->nimages; i++)
+        inherit(plan->images[i].fd);
+    cleanup_free char *path = xasprintf("%s/appc-supervisor", plan->libexec);
+    cleanup_free char *arg = xasprintf("%d", fd);
+    execl(path, "appc-supervisor", arg, (char *)NULL);
+    return err_set(err, errno, "can't start %s", path);
+}

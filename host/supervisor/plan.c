@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The launch plan as JSON. */
+#include "host/supervisor/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+#define PLAN_CPUS_MAX 64
+
+json_t *plan_encode(const struct plan *p)
+{
+    json_t *images = json_array();
+    for (size_t i = 0; i < p->nimages; i++)
+        json_array_append_new(images, json_pack("[i, I, I]", p->images[i].fd,
+                                                (json_int_t)p->images[i].offset,
+                                                (json_int_t)p->images[i].length));
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:s, s:s?, s:o, s:o}",
+                     "podDir", p->pod_dir_fd, "lock", p->lock_fd, "kvm", p->kvm_fd, "scratch",
+                     p->scratch_fd, "output", p->output_fd, "error", p->error_fd, "cpus",
+                     (int)p->cpus, "memory", (json_int_t)p->memory, "debug", p->debug,
+                     "prefixAlways", p->prefix_always, "prefixNever", p->prefix_never, "libexec",
+                     p->libexec, "qemu", p->qemu, "images", images, "config",
+                     wire_config_encode(&p->config));
+}
+
+static int decode_images(json_t *list, struct plan *p, struct err *err)
+{
+    json_t *item;
+    size_t i;
+    p->images = xcalloc(json_array_size(list), sizeof(*p->images));
+    json_array_foreach (list, i, item) {
+        json_int_t offset, length;
+        if (json_unpack(item, "[i, I, I]", &p->images[i].fd, &offset, &length) < 0 || offset < 0 ||
+            length <= 0)
+            return err_set(err, 0, "plan: extent %zu of the images is malformed", i);
+        p->images[i].offset = (uint64_t)offset;
+        p->images[i].length = (uint64_t)length;
+        p->nimages++;
+    }
+    return 0;
+}
+
+int plan_decode(json_t *doc, struct plan *ret, struct err *err)
+{
+    cleanup_with(plan_done) struct plan p = {0};
+    const char *libexec, *qemu = NULL;
+    json_t *images, *config;
+    json_int_t memory;
+    int cpus, debug, always, never;
+    json_error_t jerr;
+    if (json_unpack_ex(
+            doc, &jerr, 0,
+            "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:s, s?s, s:o, s:o}", "podDir",
+            &p.pod_dir_fd, "lock", &p.lock_fd, "kvm", &p.kvm_fd, "scratch", &p.scratch_fd, "output",
+            &p.output_fd, "error", &p.error_fd, "cpus", &cpus, "memory", &memory, "debug", &debug,
+            "prefixAlways", &always, "prefixNever", &never, "libexec", &libexec, "qemu", &qemu,
+            "images", &images, "config", &config) < 0)
+        return err_set(err, 0, "plan: %s", jerr.text);
+    if (cpus < 1 || cpus > PLAN_CPUS_MAX || memory <= 0)
+        return err_set(err, 0, "plan: cpus or memory is out of range");
+    p.cpus = (unsigned)cpus;
+    p.memory = (uint64_t)memory;
+    p.debug = debug;
+    p.prefix_always = always;
+    p.prefix_never = never;
+    p.libexec = xstrdup(libexec);
+    p.qemu = qemu ? xstrdup(qemu) : NULL;
+    if (decode_images(images, &p, err) < 0 || wire_config_decode(config, &p.config, err) < 0)
+        return -1;
+    *ret = p;
+    memset(&p, 0, sizeof(p));
+    return 0;
+}
+
+void plan_done(struct plan *p)
+{
+    free(p->libexec);
+    free(p->qemu);
+    free(p->images);
+    wire_config_done(&p->config);
+    memset(p, 0, sizeof(*p));
+}
