@@ -25,6 +25,7 @@ struct aci_out {
     bool overwrite;
     struct archive *archive; /* NULL for no compression */
     EVP_MD_CTX *hash;
+    struct aci_id expected; /* "": any */
 };
 
 static int add_filter(struct archive *a, enum aci_compress compress)
@@ -106,6 +107,11 @@ int aci_out_open(const char *path, enum aci_compress compress, bool overwrite, s
     return 0;
 }
 
+void aci_out_expect(struct aci_out *o, const struct aci_id *id)
+{
+    o->expected = *id;
+}
+
 static int archive_failure(struct aci_out *o, struct err *err)
 {
     return err_set(err, archive_errno(o->archive), "can't write %s", o->path);
@@ -146,15 +152,19 @@ static int give_name(struct aci_out *o, struct err *err)
 int aci_out_commit(struct aci_out *o, struct aci_id *ret_id, struct err *err)
 {
     uint8_t digest[ACI_DIGEST_LEN];
+    struct aci_id id;
     if (o->archive && archive_write_close(o->archive) != ARCHIVE_OK)
         return archive_failure(o, err);
     if (!EVP_DigestFinal_ex(o->hash, digest, NULL))
         return err_set(err, 0, "can't compute the SHA-512 of %s", o->path);
+    aci_id_set(&id, digest);
+    if (o->expected.text[0] && strcmp(o->expected.text, id.text) != 0)
+        return err_set(err, EBADMSG, "image %s is damaged; fetch it again", o->expected.text);
     if (fsync(o->fd) < 0)
         return err_set(err, errno, "can't write %s", o->path);
     if (give_name(o, err) < 0)
         return -1;
-    aci_id_set(ret_id, digest);
+    *ret_id = id;
     return 0;
 }
 

@@ -18,6 +18,9 @@ struct aci_out;
 int aci_out_open(const char *path, enum aci_compress compress, bool overwrite, struct aci_out **ret,
                  struct err *err);
 
+/* The commit is to fail unless the bytes have this image ID. */
+void aci_out_expect(struct aci_out *o, const struct aci_id *id);
+
 /* Adds bytes of the tar. */
 int aci_out_write(struct aci_out *o, const void *data, size_t len, struct err *err);
 

@@ -14,7 +14,7 @@
 #include "host/image/render.h"
 
 #define EROFS_INDEX_ALIGN 4096         /* the index and each blob take a multiple of this */
-#define EROFS_INDEX_MAX   (8ull << 30) /* bytes of an index */
+#define EROFS_INDEX_MAX   (1ull << 30) /* bytes of an index */
 
 /* One blob behind the index. Bytes behind the end of its tar are zeros. */
 struct erofs_part {

@@ -53,10 +53,15 @@ static int enter(struct store *s, const char *path, const struct import_options 
         return -1;
     if (fsync(fd) < 0)
         return err_set(err, errno, "can't store %s", path);
-    if (store_add(s, &n, fd, *temp, err) < 0)
+    bool added;
+    if (store_add(s, &n, fd, *temp, &added, err) < 0)
         return -1;
     free(take_ptr(*temp)); /* it has its name now */
-    return image->manifest->ndependencies ? 0 : store_render_imported(s, &n.id, image, err);
+    if (image->manifest->ndependencies || store_render_imported(s, &n.id, image, err) == 0)
+        return 0;
+    if (added)
+        (void)store_remove(s, &n.id, 1, true, NULL);
+    return -1;
 }
 
 static int import_to(struct store *s, const char *path, const struct import_options *opt, int in,
@@ -79,6 +84,11 @@ int import_file(struct store *s, const char *path, const struct import_options *
 {
     int in, fd;
     cleanup_free char *temp = NULL;
+    if (!opt->signer && !opt->insecure)
+        return err_set(err, 0,
+                       "%s is not checked against a signature; --insecure-options=image takes it "
+                       "nevertheless",
+                       path);
     if (open_archive(path, &in, err) < 0)
         return -1;
     cleanup_close int close_in = in;

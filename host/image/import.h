@@ -3,6 +3,8 @@
 #ifndef APPC_HOST_IMAGE_IMPORT_H
 #define APPC_HOST_IMAGE_IMPORT_H
 
+#include <stdbool.h>
+
 #include "host/image/aci.h"
 #include "host/image/import_unpack.h"
 
@@ -11,15 +13,16 @@ struct store;
 
 struct import_options {
     struct unpack_options unpack;
+    bool insecure;      /* take an archive that nobody signed (--insecure-options=image) */
     const char *origin; /* what the index says about where it came from; NULL: the path */
-    const char *signer; /* fingerprint of the key that signed the file, when that was checked */
+    const char *signer; /* fingerprint of the key whose signature the caller has checked, or NULL */
     const char *name;   /* the name that the image must have, or NULL (IMG-26) */
 };
 
 /*
- * Reads the archive, checks it as a whole, and enters it; then renders it when it has no dependencies.
- * The caller has decided about the signature. Importing an image again freshens its row, and
- * replaces a damaged blob. 0 with the image ID, or -1 and nothing of it is left in the store.
+ * Reads the archive, checks it as a whole, and enters it; then renders it when it has no
+ * dependencies. Without `signer` it is refused unless `insecure` is set (IMG-16, SIG-01). Importing
+ * an image again freshens its row, and replaces a damaged blob. 0 with the image ID, or -1 and nothing of it is left in the store.
  */
 int import_file(struct store *s, const char *path, const struct import_options *opt,
                 struct aci_id *ret, struct err *err);

@@ -40,6 +40,12 @@ int store_open(const char *dir, enum store_access access, struct store **ret, st
 /* NULL is allowed. */
 void store_close(struct store *s);
 
+/* For cleanup_with(). */
+static inline void store_closep(struct store **s)
+{
+    store_close(*s);
+}
+
 /* The data directory's descriptor (borrowed), for pods/. */
 int store_dirfd(const struct store *s);
 

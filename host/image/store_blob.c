@@ -209,13 +209,18 @@ static int add_locked(struct store *s, const struct store_new *n, int fd, const 
 }
 
 int store_add(struct store *s, const struct store_new *n, int fd, const char *temp,
-              struct err *err)
+              bool *ret_added, struct err *err)
 {
+    struct store_stamp unused;
     if (store_db_begin(s, err) < 0)
         return -1;
-    if (add_locked(s, n, fd, temp, err) < 0) {
+    int there = read_stamp(s, &n->id, &unused, err);
+    if (there < 0 || add_locked(s, n, fd, temp, err) < 0) {
         store_db_rollback(s);
         return -1;
     }
-    return store_db_commit(s, err);
+    if (store_db_commit(s, err) < 0)
+        return -1;
+    *ret_added = there == 0;
+    return 0;
 }

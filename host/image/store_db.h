@@ -98,10 +98,10 @@ struct store_new {
 /*
  * Gives the synced temporary file its name and enters the row. When the image is there already,
  * its row is freshened; a blob that looks changed is replaced. The file `temp` is gone
- * afterwards, but on failure.
+ * afterwards, but on failure. *ret_added says whether the image is new.
  */
 int store_add(struct store *s, const struct store_new *n, int fd, const char *temp,
-              struct err *err);
+              bool *ret_added, struct err *err);
 
 /* Hashes a file from its start and compares; 0, or -1 with the message that it is damaged. */
 int store_check_hash(int fd, const struct aci_id *id, struct err *err);

@@ -187,7 +187,8 @@ static int ace_cmp(const void *a, const void *b)
     return x->id == y->id ? 0 : x->id < y->id ? -1 : 1;
 }
 
-static int ace_make(int tag, int perm, int id, const char *name, struct ace *ret, struct err *err)
+/* Fills *ret; false when the line can't be kept: it names somebody without a number. */
+static bool ace_make(int tag, int perm, int id, struct ace *ret)
 {
     static const struct {
         int tag;
@@ -201,17 +202,12 @@ static int ace_make(int tag, int perm, int id, const char *name, struct ace *ret
     for (size_t k = 0; k < ARRAY_SIZE(tags); k++) {
         if (tags[k].tag != tag)
             continue;
-        if (tags[k].named && id == -1)
-            return err_set(err, 0,
-                           "access control list names %s without its number; make the archive with "
-                           "--numeric-owner",
-                           name ? name : "somebody");
         *ret = (struct ace){.tag = tags[k].code,
                             .perm = (uint16_t)(perm & 7),
                             .id = tags[k].named ? (uint32_t)id : ACL_NO_ID};
-        return 0;
+        return !tags[k].named || id != -1;
     }
-    return err_set(err, 0, "access control list with an entry of an unknown kind");
+    return false;
 }
 
 /* The ACL of one type as the value of the xattr that Linux keeps it in. */
@@ -229,9 +225,10 @@ static int add_acl(struct builder *b, struct archive_entry *entry, int want, con
         if (n >= ACL_ACES_MAX)
             return err_set(err, E2BIG, "access control list of more than %d lines", ACL_ACES_MAX);
         array_grow(&aces, n, &cap, sizeof(*aces));
-        if (ace_make(tag, perm, id, name, &aces[n], err) < 0)
-            return -1;
-        n++;
+        if (ace_make(tag, perm, id, &aces[n]))
+            n++;
+        else
+            b->acl_lines_lost++;
     }
     if (n == 0)
         return 0;

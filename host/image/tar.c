@@ -489,6 +489,7 @@ int tree_read(const void *tar, size_t len, struct tree **ret, struct err *err)
     t->manifest_off = r.manifest_off;
     t->manifest_len = r.manifest_len;
     t->data_bytes = r.data_bytes;
+    t->acl_lines_lost = r.b.acl_lines_lost;
     t->root = builder_finish(&r.b, &t->nnodes, &t->ninodes, &t->arena);
     *ret = t;
     return 0;

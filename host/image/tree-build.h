@@ -33,6 +33,7 @@ struct builder {
     struct tree_node **nodes; /* in the order of creation: a parent before its children */
     size_t nnodes, nodes_cap;
     uint32_t ninodes;
+    uint32_t acl_lines_lost;
     uint64_t meta; /* bytes charged by builder_charge() */
     struct builder_slot *slots;
     size_t nslots, used;

@@ -84,7 +84,8 @@ struct tree {
     struct tree_node *root; /* the directory rootfs */
     uint32_t nnodes;
     uint32_t ninodes;
-    uint64_t data_bytes; /* of all regular files' extents, each hard link group once */
+    uint64_t data_bytes;     /* of all regular files' extents, each hard link group once */
+    uint32_t acl_lines_lost; /* access control list entries that name somebody without a number */
     struct arena *arena;
 };
 

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Composing layers to one tree: override order and path whitelists. */
+#include "host/image/render.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "host/image/tree-build.h"
+
+/* Names that all layers together may have: what a small graph of large images can multiply to. */
+#define RENDER_NAMES_MAX (16ull << 20)
+
+/* What composing one layer needs to know of its tree. */
+struct pass {
+    struct builder *b;
+    const struct render_layer *layer;
+    bool filtered;
+    uint32_t *marks;           /* by node: how many whitelists have it; then KEPT or not */
+    struct tree_node **target; /* by node: the directory of the result */
+    struct tree_inode **inode; /* by inode: its copy */
+};
+
+#define KEPT UINT32_MAX
+
+static void pass_done(struct pass *p)
+{
+    free(p->marks);
+    free(p->target);
+    free(p->inode);
+}
+
+/*
+ * Marks the names that are in all whitelists, and the directories above them. Looking the entries
+ * up costs less than comparing every name with them.
+ */
+static void mark_kept(struct pass *p)
+{
+    const struct tree *t = p->layer->tree;
+    uint32_t lists = 0;
+    for (size_t i = 0; i < p->layer->nwhitelists; i++) {
+        const struct ac_strings *w = p->layer->whitelists[i];
+        if (w->n == 0)
+            continue; /* IMG-42: the same as absent */
+        for (size_t k = 0; k < w->n; k++) {
+            const struct tree_node *n = tree_lookup(t->root, w->v[k]);
+            if (n && p->marks[n->id] == lists)
+                p->marks[n->id]++;
+        }
+        lists++;
+    }
+    p->filtered = lists > 0;
+    if (!p->filtered)
+        return;
+    for (struct tree_node *n = t->root; n; n = tree_next(t->root, n))
+        if (p->marks[n->id] == lists)
+            for (struct tree_node *up = n; up && p->marks[up->id] != KEPT; up = up->parent)
+                p->marks[up->id] = KEPT;
+    p->marks[t->root->id] = KEPT;
+}
+
+static bool is_kept(const struct pass *p, const struct tree_node *n)
+{
+    return !p->filtered || p->marks[n->id] == KEPT;
+}
+
+/* The layer's inode in the result: one copy for all its hard links. */
+static struct tree_inode *copy_inode(struct pass *p, const struct tree_inode *from)
+{
+    struct tree_inode **slot = &p->inode[from->id];
+    if (!*slot) {
+        struct tree_inode *i = builder_inode(p->b);
+        uint32_t id = i->id;
+        *i = *from;
+        i->id = id;
+        i->nlink = 0;
+        i->blob = p->layer->blob;
+        *slot = i;
+    }
+    return *slot;
+}
+
+static bool is_dir(const struct tree_node *n)
+{
+    return S_ISDIR(n->inode->mode);
+}
+
+/* A directory over a directory: metadata of the later one, if an entry gave it (RENDER-18). */
+static void merge_dir(struct pass *p, struct tree_node *into, const struct tree_node *n)
+{
+    p->target[n->id] = into;
+    if (n->implied)
+        return;
+    into->inode = copy_inode(p, n->inode);
+    into->implied = false;
+}
+
+static int put_name(struct pass *p, const struct tree_node *n, struct err *err)
+{
+    struct tree_node *dir = p->target[n->parent->id];
+    struct tree_node *old = builder_find(p->b, dir, n->name, n->name_len);
+    if (old && is_dir(old) && is_dir(n)) {
+        merge_dir(p, old, n);
+        return 0;
+    }
+    if (old)
+        builder_drop(p->b, old); /* RENDER-07, RENDER-08, RENDER-17 */
+    struct tree_node *put = builder_add(p->b, dir, n->name, n->name_len, err);
+    if (!put)
+        return -1;
+    put->inode = copy_inode(p, n->inode);
+    put->implied = n->implied;
+    p->target[n->id] = put;
+    return 0;
+}
+
+static int add_layer(struct builder *b, const struct render_layer *layer, struct err *err)
+{
+    const struct tree *t = layer->tree;
+    cleanup_with(pass_done) struct pass p = {
+        .b = b,
+        .layer = layer,
+        .marks = xcalloc(t->nnodes, sizeof(*p.marks)),
+        .target = xcalloc(t->nnodes, sizeof(*p.target)),
+        .inode = xcalloc(t->ninodes, sizeof(*p.inode)),
+    };
+    mark_kept(&p);
+    merge_dir(&p, b->nodes[0], t->root);
+    struct tree_node *n = tree_next(t->root, t->root);
+    while (n) {
+        if (!is_kept(&p, n)) {
+            n = tree_skip(t->root, n);
+            continue;
+        }
+        if (put_name(&p, n, err) < 0)
+            return -1;
+        n = tree_next(t->root, n);
+    }
+    return 0;
+}
+
+static int check_layers(const struct render_layer *layers, size_t n, struct err *err)
+{
+    uint64_t names = 0;
+    if (n == 0 || n > RENDER_LAYERS_MAX)
+        return err_set(err, E2BIG, "%zu layers (1 to %d are allowed)", n, RENDER_LAYERS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        names += layers[i].tree->nnodes;
+        if (layers[i].blob >= RENDER_IMAGES_MAX)
+            return err_set(err, E2BIG, "more than %d images", RENDER_IMAGES_MAX);
+    }
+    if (names > RENDER_NAMES_MAX)
+        return err_set(err, E2BIG, "the images have %llu names in all (%llu are allowed)",
+                       (unsigned long long)names, RENDER_NAMES_MAX);
+    return 0;
+}
+
+static void list_blobs(struct render *r, const struct render_layer *layers, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (layers[i].blob >= r->nblobs)
+            r->nblobs = layers[i].blob + 1;
+    r->blobs = arena_alloc(r->arena, r->nblobs * sizeof(*r->blobs));
+    for (size_t i = 0; i < n; i++)
+        r->blobs[layers[i].blob] = layers[i].tree;
+}
+
+int render_compose(const struct render_layer *layers, size_t n, struct render **ret,
+                   struct err *err)
+{
+    cleanup_with(builder_done) struct builder b = {0};
+    if (check_layers(layers, n, err) < 0)
+        return -1;
+    builder_init(&b);
+    for (size_t i = 0; i < n; i++)
+        if (add_layer(&b, &layers[i], err) < 0)
+            return -1;
+    struct render *r = xcalloc(1, sizeof(*r));
+    r->root = builder_finish(&b, &r->nnodes, &r->ninodes, &r->arena);
+    list_blobs(r, layers, n);
+    *ret = r;
+    return 0;
+}
+
+void render_free(struct render *r)
+{
+    if (!r)
+        return;
+    arena_free(r->arena);
+    free(r);
+}
