@@ -34,8 +34,7 @@ const char *wire_type(json_t *msg)
     return json_is_object(msg) ? wire_string(msg, "type", 32) : NULL;
 }
 
-/* Strings that a peer made may not be UTF-8; JSON strings must be. */
-static json_t *string_or_escaped(const char *s)
+json_t *wire_text(const char *s)
 {
     json_t *v = json_string(s);
     if (v)
@@ -67,12 +66,12 @@ json_t *wire_signal(const char *app, int signo)
 json_t *wire_log(const char *level, const char *app, const char *text)
 {
     return json_pack("{s:s, s:s, s:s?, s:o}", "type", "log", "level", level, "app", app, "text",
-                     string_or_escaped(text));
+                     wire_text(text));
 }
 
 json_t *wire_fatal(const char *text)
 {
-    return json_pack("{s:s, s:o}", "type", "fatal", "text", string_or_escaped(text));
+    return json_pack("{s:s, s:o}", "type", "fatal", "text", wire_text(text));
 }
 
 json_t *wire_end(void)
@@ -89,7 +88,7 @@ json_t *wire_app_event_encode(const struct wire_app_event *e)
 {
     return json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:o}", "type", "app", "name", e->name, "state",
                      wire_app_state_name(e->state), "pid", (json_int_t)e->pid, "exitStatus",
-                     e->exit_status, "signal", e->signal, "error", string_or_escaped(e->error));
+                     e->exit_status, "signal", e->signal, "error", wire_text(e->error));
 }
 
 static int int_member(json_t *msg, const char *key, json_int_t max, json_int_t *ret)

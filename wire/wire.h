@@ -115,6 +115,32 @@ const char *wire_app_state_name(enum wire_app_state s);
 json_t *wire_app_event_encode(const struct wire_app_event *e);
 int wire_app_event_decode(json_t *msg, struct wire_app_event *ret, struct err *err);
 
+/* What became of an isolator (spec/ace.md, "Isolators"); a later one is worse. */
+enum wire_isolator_result {
+    WIRE_ISOLATOR_ENFORCED,
+    WIRE_ISOLATOR_MODIFIED, /* in force, but not to the letter; detail says how */
+    WIRE_ISOLATOR_IGNORED,
+    WIRE_ISOLATOR_RESULTS
+};
+
+#define WIRE_DETAIL_MAX 1023 /* bytes of the detail of a report */
+
+/* The "report" message: one for each isolator of the pod and its apps, before any app starts. */
+struct wire_report {
+    char app[WIRE_NAME_MAX + 1]; /* "" for an isolator of the pod */
+    char isolator[WIRE_NAME_MAX + 1];
+    enum wire_isolator_result result;
+    char detail[WIRE_DETAIL_MAX + 1]; /* "" when enforced as written */
+};
+
+const char *wire_isolator_result_name(enum wire_isolator_result r);
+
+json_t *wire_report_encode(const struct wire_report *r);
+int wire_report_decode(json_t *msg, struct wire_report *ret, struct err *err);
+
+/* A JSON string of a text that may not be UTF-8 (such bytes become '?'). */
+json_t *wire_text(const char *s);
+
 /* The other messages. Each returns a new object. */
 json_t *wire_hello(const char *init_version, const char *kernel_release);
 json_t *wire_stop(uint32_t grace_ms);            /* SIGTERM, grace, SIGKILL, post-stop */

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Putting volumes into an app's root: spec/ace.md, "Volume Setup". */
+#include "guest-init/volumes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "guest-init/inroot.h"
+#include "guest-init/mnt.h"
+
+#define STORE_DIR "volumes"
+
+/* Where a directory lies below the app's root, after all links. Caller frees; NULL with *err. */
+static char *resolved_path(int fd, const char *root_path, struct err *err)
+{
+    char link[64], path[4096];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof(path) - 1);
+    size_t skip = str_eq(root_path, "/") ? 0 : strlen(root_path);
+    path[n > 0 ? n : 0] = '\0';
+    if (n < 0 || strncmp(path, root_path, skip) != 0) {
+        err_set(err, n < 0 ? errno : 0, "can't tell where a volume's target lies");
+        return NULL;
+    }
+    return xstrdup(path[skip] ? path + skip : "/");
+}
+
+/* The folder of an empty volume, which is made by whoever comes first. */
+static int open_empty(int scratchfd, const struct volume_mount *m, struct err *err)
+{
+    uint32_t mode = m->volume ? m->volume->mode : 0755;
+    uid_t uid = m->volume ? m->volume->uid : 0;
+    gid_t gid = m->volume ? m->volume->gid : 0;
+    cleanup_free char *path = xasprintf(STORE_DIR "/%s", m->store);
+    bool fresh = faccessat(scratchfd, path, F_OK, 0) < 0;
+    if (fresh && mkdir_parents_at(scratchfd, path, 0755, err) < 0)
+        return -1;
+    cleanup_close int fd = openat(scratchfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(err, errno, "can't open volume \"%s\"", m->name);
+    if (fresh && (fchown(fd, uid, gid) < 0 || fchmod(fd, (mode_t)mode & 07777) < 0))
+        return err_set(err, errno, "can't set owner and mode of volume \"%s\"", m->name);
+    return take_fd(fd);
+}
+
+static int open_source(int scratchfd, const struct volume_mount *m, struct err *err)
+{
+    if (m->volume && m->volume->kind == AC_VOLUME_HOST)
+        return err_set(err, 0,
+                       "volume \"%s\": host volumes need virtio-fs, and the host shares none",
+                       m->name);
+    return open_empty(scratchfd, m, err);
+}
+
+static int attach(const struct volume_mount *m, int scratchfd, int target, struct err *err)
+{
+    cleanup_close int source = open_source(scratchfd, m, err);
+    if (source < 0)
+        return -1;
+    cleanup_close int mount = mnt_clone(source, "", 0, err);
+    if (mount < 0)
+        return -1;
+    uint64_t attrs = MOUNT_ATTR_NODEV | (m->read_only ? MOUNT_ATTR_RDONLY : 0);
+    if (mnt_set(mount, attrs) < 0)
+        return err_set(err, errno, "can't protect volume \"%s\"", m->name);
+    return mnt_attach(mount, target, "", err);
+}
+
+/* The targets as they are found in the root, before the first volume hides anything. */
+struct targets {
+    int *fds;
+    char **paths;
+    size_t n;
+};
+
+static void targets_done(struct targets *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        close(t->fds[i]);
+        free(t->paths[i]);
+    }
+    free(t->fds);
+    free(t->paths);
+}
+
+static void warn_masked(const struct volume_mount *m, enum inroot_masked masked,
+                        volume_warn_fn *warn, void *ctx)
+{
+    if (masked == INROOT_NOTHING)
+        return;
+    cleanup_free char *text =
+        xasprintf(masked == INROOT_FILE ? "volume \"%s\" replaces the file at %s"
+                                        : "volume \"%s\" hides what the image has in %s",
+                  m->name, m->path);
+    warn(ctx, text);
+}
+
+static int find_target(struct targets *t, const struct volume_plan *plan, int rootfd,
+                       const char *root_path, enum inroot_masked *masked, struct err *err)
+{
+    const struct volume_mount *m = &plan->v[t->n];
+    cleanup_close int fd = inroot_make_dir(rootfd, m->path, masked, err);
+    char *path = fd < 0 ? NULL : resolved_path(fd, root_path, err);
+    if (!path)
+        return err_prefix(err, "volume \"%s\"", m->name);
+    t->paths[t->n] = path;
+    t->fds[t->n++] = take_fd(fd);
+    for (size_t i = 0; i + 1 < t->n; i++) {
+        if (paths_overlap(t->paths[i], path))
+            return err_set(err, 0, "volumes \"%s\" (%s) and \"%s\" (%s) overlap at %s",
+                           plan->v[i].name, plan->v[i].path, m->name, m->path, path);
+    }
+    return 0;
+}
+
+int volumes_mount(const struct volume_plan *plan, int rootfd, const char *root_path, int scratchfd,
+                  volume_warn_fn *warn, void *ctx, struct err *err)
+{
+    cleanup_with(targets_done) struct targets t = {.fds = xcalloc(plan->n + 1, sizeof(int)),
+                                                   .paths = xcalloc(plan->n + 1, sizeof(char *))};
+    for (size_t i = 0; i < plan->n; i++) {
+        enum inroot_masked masked = INROOT_NOTHING;
+        if (find_target(&t, plan, rootfd, root_path, &masked, err) < 0)
+            return -1;
+        warn_masked(&plan->v[i], masked, warn, ctx);
+    }
+    for (size_t i = 0; i < plan->n; i++) {
+        if (attach(&plan->v[i], scratchfd, t.fds[i], err) < 0)
+            return err_prefix(err, "volume \"%s\"", plan->v[i].name);
+    }
+    return 0;
+}
