@@ -212,11 +212,11 @@ static void faults_have_positions(void **state)
         {"{'x':'\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80','acKind':5}", "$.acKind", 1, 21},
         {"{'x':[1,[2,{'acKind':3}],'}]'],'acKind':\t5}", "$.acKind", 1, 42},
         {IMAGE("'labels':[{'name':'a'},\n {'name':'b'},\n {'value':'', 'name':'a'}],"),
-         "$.labels[2].name", 3, 21},
+         "$.labels[2].name", 3, 22},
         {IMAGE("'annotations':[\n{},{}],"), "$.annotations[0].name", 2, 1},
         {IMAGE(
              "'app':{'user':'0','group':'0','userLabels':{'a b\\n':'x',\n'\\u00e4\\t\\u2028':5}},"),
-         "$.app.userLabels[\"\xc3\xa4?\xe2\x80\xa8\"]", 2, 23},
+         "$.app.userLabels[\"\xc3\xa4?\xe2\x80\xa8\"]", 2, 18},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         cleanup_free char *text = quoted(rows[i].json);
