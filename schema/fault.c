@@ -34,7 +34,8 @@ static void neutralise(char *s)
     }
 }
 
-static void set_message(struct ac_fault *f, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void set_message(struct ac_fault *f, const char *fmt,
+                                                              va_list ap)
 {
     if (vsnprintf(f->msg, sizeof(f->msg), fmt, ap) < 0)
         f->msg[0] = '\0';
@@ -117,6 +118,20 @@ void reader_fault_at(struct reader *r, size_t offset, const char *fmt, ...)
         return;
     memset(f, 0, sizeof(*f));
     locate_offset(r->text, offset, &f->line, &f->column);
+    va_list ap;
+    va_start(ap, fmt);
+    set_message(f, fmt, ap);
+    va_end(ap);
+}
+
+void text_fault_fill(struct ac_fault *f, const char *key, size_t offset, const char *fmt, ...)
+{
+    if (!f)
+        return;
+    memset(f, 0, sizeof(*f));
+    snprintf(f->path, sizeof(f->path), "%s", key);
+    neutralise(f->path);
+    f->column = offset + 1;
     va_list ap;
     va_start(ap, fmt);
     set_message(f, fmt, ap);

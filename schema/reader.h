@@ -59,6 +59,12 @@ void reader_fault_at(struct reader *r, size_t offset, const char *fmt, ...)
 /* Puts a message into a fault, with anything replaced that a terminal should not see. */
 void fault_message(struct ac_fault *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same for a part of a text form: `key` and the byte where the part starts. */
+#define text_fault(f, key, offset, ...)                                                            \
+    (text_fault_fill((f), (key), (offset), __VA_ARGS__), err_minus_one())
+void text_fault_fill(struct ac_fault *f, const char *key, size_t offset, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /*
  * The member of an object by name: the exact spelling, else one that differs
  * only in the case of ASCII letters (of several, the spelling that appeared

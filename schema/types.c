@@ -27,17 +27,20 @@ static bool is_one_of(char c, const char *set)
 #define IDENTIFIER_SEPARATORS "-._~/"
 #define NAME_SEPARATORS       "-"
 
-/* Groups of letters and digits with exactly one separator between two. */
+/* Groups of letters and digits with exactly one separator between two, or "/~" where both count. */
 static bool words_valid(const char *s, const char *separators)
 {
     bool in_word = false;
     for (; *s; s++) {
-        if (is_lower_alnum(*s))
+        if (is_lower_alnum(*s)) {
             in_word = true;
-        else if (in_word && is_one_of(*s, separators))
-            in_word = false;
-        else
+            continue;
+        }
+        if (!in_word || !is_one_of(*s, separators))
             return false;
+        in_word = false;
+        if (s[0] == '/' && s[1] == '~')
+            s++;
     }
     return in_word;
 }
@@ -93,26 +96,41 @@ static int hex_value(char c)
     return -1;
 }
 
+/* Number of hex digits behind the prefix, 0 when there is something else. */
+static size_t image_id_digits(const char *s)
+{
+    size_t n = 0;
+    if (!str_starts(s, AC_IMAGE_ID_PREFIX))
+        return 0;
+    s += sizeof(AC_IMAGE_ID_PREFIX) - 1;
+    while (hex_value(s[n]) >= 0)
+        n++;
+    return s[n] ? 0 : n;
+}
+
+static char *lower_case(const char *s)
+{
+    char *copy = xstrdup(s);
+    for (char *p = copy; *p; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p - 'A' + 'a');
+    return copy;
+}
+
 bool ac_image_id_valid(const char *s)
 {
-    if (!str_starts(s, AC_IMAGE_ID_PREFIX))
-        return false;
-    s += sizeof(AC_IMAGE_ID_PREFIX) - 1;
-    for (size_t i = 0; i < AC_IMAGE_ID_DIGITS; i++)
-        if (hex_value(s[i]) < 0)
-            return false;
-    return s[AC_IMAGE_ID_DIGITS] == '\0';
+    return image_id_digits(s) == AC_IMAGE_ID_DIGITS;
 }
 
 char *ac_image_id_canonical(const char *s)
 {
-    if (!ac_image_id_valid(s))
-        return NULL;
-    char *id = xstrdup(s);
-    for (char *p = id; *p; p++)
-        if (*p >= 'A' && *p <= 'F')
-            *p = (char)(*p - 'A' + 'a');
-    return id;
+    return ac_image_id_valid(s) ? lower_case(s) : NULL;
+}
+
+char *ac_image_id_prefix(const char *s)
+{
+    size_t n = image_id_digits(s);
+    return n > 0 && n <= AC_IMAGE_ID_DIGITS ? lower_case(s) : NULL;
 }
 
 static bool uuid_is_zero(const uint8_t *uuid)

@@ -9,7 +9,9 @@
 
 /*
  * AC Identifier and AC Name by the regular expressions of the specification,
- * which are stricter than the reference code: "a/../b" is no identifier.
+ * which are stricter than the reference code: "a/../b" is no identifier. One
+ * thing more is allowed, "~" right after "/": the specification's own example
+ * of an identifier has it (example.com/~user/app_v1).
  */
 bool ac_identifier_valid(const char *s);
 bool ac_name_valid(const char *s);
@@ -31,6 +33,13 @@ bool ac_image_id_valid(const char *s);
 
 /* The same with lower-case digits, NULL when it is no image ID; the caller frees. */
 char *ac_image_id_canonical(const char *s);
+
+/*
+ * What a user may type for an ID: "sha512-" and 1 to 128 hex digits, in lower
+ * case; NULL when it can't be the start of an ID. The caller frees. Manifests
+ * always hold whole IDs.
+ */
+char *ac_image_id_prefix(const char *s);
 
 /* Semantic version 2.0.0 to the letter: three numbers, no leading zeros, no "v". */
 bool ac_semver_valid(const char *s);
