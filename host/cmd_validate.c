@@ -198,10 +198,10 @@ static void check(const char *path, const struct validate_options *o, struct ver
 }
 
 /* Paths and messages may quote what is hostile; struct err takes control characters out. */
-static void print_clean(const char *format, const char *a, const char *b, const char *c)
+static void print_clean(const char *path, const char *what, const char *kind, const char *why)
 {
     struct err clean;
-    err_fill(&clean, 0, format, a, b, c);
+    err_fill(&clean, 0, "%s: %s %s%s%s", path, what, kind, *why ? ": " : "", why);
     puts(clean.msg);
 }
 
@@ -209,7 +209,7 @@ static void print_text(const char *path, const struct verdict *v)
 {
     struct err e = v->err;
     if (v->valid) {
-        print_clean("%s: valid %s%s", path, v->kind, "");
+        print_clean(path, "valid", v->kind, "");
         if (v->id.text[0])
             printf("  image ID %s\n", v->id.text);
         if (v->name)
@@ -221,7 +221,7 @@ static void print_text(const char *path, const struct verdict *v)
                                        ? path
                                        : "manifest",
                         &e);
-    print_clean("%s: invalid %s: %s", path, v->kind, e.msg);
+    print_clean(path, "invalid", v->kind, e.msg);
 }
 
 static json_t *verdict_json(const char *path, const struct verdict *v)
