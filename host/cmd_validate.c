@@ -217,10 +217,9 @@ static void print_text(const char *path, const struct verdict *v)
         return;
     }
     if (v->fault.msg[0])
-        ac_fault_to_err(&v->fault, strcmp(v->kind, "image layout") && strcmp(v->kind, "ACI")
-                                       ? path
-                                       : "manifest",
-                        &e);
+        ac_fault_to_err(
+            &v->fault,
+            strcmp(v->kind, "image layout") && strcmp(v->kind, "ACI") ? path : "manifest", &e);
     print_clean(path, "invalid", v->kind, e.msg);
 }
 
@@ -274,8 +273,7 @@ int cmd_validate(const struct command *self, int argc, char **argv)
     struct validate_options o = {.unpack = {UNPACK_MAX_BYTES, UNPACK_MAX_RATIO, NULL, NULL}};
     const struct opt table[] = {
         {0, "format", OPT_CHOICE, &format, "text|json", "how to print"},
-        {0, "max-size", OPT_SIZE, &o.unpack.max_bytes, "SIZE",
-         "largest image, uncompressed (64G)"},
+        {0, "max-size", OPT_SIZE, &o.unpack.max_bytes, "SIZE", "largest image, uncompressed (64G)"},
         {0, "max-ratio", OPT_U64, &o.unpack.max_ratio, "N",
          "largest ratio of uncompressed to compressed bytes (200)"},
         {0},
