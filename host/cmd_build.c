@@ -10,7 +10,6 @@
 #include "host/image/build.h"
 #include "host/progress.h"
 
-
 static void show(void *arg, uint64_t bytes)
 {
     progress_set(arg, bytes);
@@ -32,8 +31,7 @@ static int choose_mtime(const char *option, struct build_options *opt, struct er
                    option ? "--mtime" : "SOURCE_DATE_EPOCH", text);
 }
 
-static int build(const char *dir, const char *out, const struct build_options *opt,
-                 struct err *err)
+static int build(const char *dir, const char *out, const struct build_options *opt, struct err *err)
 {
     struct build_options with_bar = *opt;
     struct build_report report;

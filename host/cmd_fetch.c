@@ -9,8 +9,8 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "host/cli.h"
-#include "host/image/import.h"
 #include "host/image/imgref.h"
+#include "host/image/import.h"
 #include "host/image/store.h"
 #include "host/paths.h"
 #include "host/progress.h"
@@ -47,8 +47,8 @@ static int fetch_one(struct store *s, const char *text, struct import_options *o
             cli_warn("the name of %s does not end in .aci", ref.text);
         return import_with_bar(s, ref.text, opt, id, err);
     case IMGREF_URL:
-        return err_set(err, 0, "can't fetch %s: only files can be fetched so far; download it first",
-                       text);
+        return err_set(err, 0,
+                       "can't fetch %s: only files can be fetched so far; download it first", text);
     case IMGREF_ID:
     case IMGREF_NAME:
         break;

@@ -45,18 +45,23 @@ int cmd_image_find(const char *dir_option, const char *ref, struct store **ret_s
     return 0;
 }
 
-static void format_time(int64_t t, const char *format, char *out, size_t size)
+/* RFC 3339 in UTC, or to the minute for people. */
+static void format_time(int64_t t, bool rfc3339, char *out, size_t size)
 {
     struct tm tm;
     time_t seconds = (time_t)t;
-    if (!gmtime_r(&seconds, &tm) || strftime(out, size, format, &tm) == 0)
+    size_t n = 0;
+    if (gmtime_r(&seconds, &tm))
+        n = rfc3339 ? strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm)
+                    : strftime(out, size, "%Y-%m-%d %H:%M", &tm);
+    if (n == 0)
         snprintf(out, size, "?");
 }
 
 static json_t *time_json(int64_t t)
 {
     char text[64];
-    format_time(t, "%Y-%m-%dT%H:%M:%SZ", text, sizeof(text));
+    format_time(t, true, text, sizeof(text));
     return json_string(text);
 }
 
@@ -123,8 +128,8 @@ static void list_text(const struct store_image *v, size_t n, bool full, bool leg
         char size[32], imported[32], used[32];
         const char *version = ac_pairs_get(&v[i].labels, "version");
         format_size(v[i].size, size, sizeof(size));
-        format_time(v[i].imported, "%Y-%m-%d %H:%M", imported, sizeof(imported));
-        format_time(v[i].used, "%Y-%m-%d %H:%M", used, sizeof(used));
+        format_time(v[i].imported, false, imported, sizeof(imported));
+        format_time(v[i].used, false, used, sizeof(used));
         printf("%-*.*s  %-*s  %8s  %-16s  %-16s  ", id_width, id_width, v[i].id.text, width,
                v[i].name, size, imported, used);
         print_label(version ? version : "-");

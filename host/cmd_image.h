@@ -15,7 +15,10 @@ int cmd_image_rm(const struct command *self, int argc, char **argv);
 int cmd_image_verify(const struct command *self, int argc, char **argv);
 
 /* The row of the --dir option. */
-#define OPT_DIR(variable) {0, "dir", OPT_STRING, &(variable), "DIR", "data directory"}
+#define OPT_DIR(variable)                                                                          \
+    {                                                                                              \
+        0, "dir", OPT_STRING, &(variable), "DIR", "data directory"                                 \
+    }
 
 /* Opens the store of --dir (NULL: the default); the caller closes it. */
 int cmd_image_store(const char *dir_option, enum store_access access, struct store **ret,

@@ -198,10 +198,10 @@ static void check(const char *path, const struct validate_options *o, struct ver
 }
 
 /* Paths and messages may quote what is hostile; struct err takes control characters out. */
-static void print_clean(const char *format, const char *a, const char *b, const char *c)
+static void print_clean(const char *path, const char *what, const char *kind, const char *why)
 {
     struct err clean;
-    err_fill(&clean, 0, format, a, b, c);
+    err_fill(&clean, 0, "%s: %s %s%s%s", path, what, kind, *why ? ": " : "", why);
     puts(clean.msg);
 }
 
@@ -209,7 +209,7 @@ static void print_text(const char *path, const struct verdict *v)
 {
     struct err e = v->err;
     if (v->valid) {
-        print_clean("%s: valid %s%s", path, v->kind, "");
+        print_clean(path, "valid", v->kind, "");
         if (v->id.text[0])
             printf("  image ID %s\n", v->id.text);
         if (v->name)
@@ -217,11 +217,10 @@ static void print_text(const char *path, const struct verdict *v)
         return;
     }
     if (v->fault.msg[0])
-        ac_fault_to_err(&v->fault, strcmp(v->kind, "image layout") && strcmp(v->kind, "ACI")
-                                       ? path
-                                       : "manifest",
-                        &e);
-    print_clean("%s: invalid %s: %s", path, v->kind, e.msg);
+        ac_fault_to_err(
+            &v->fault,
+            strcmp(v->kind, "image layout") && strcmp(v->kind, "ACI") ? path : "manifest", &e);
+    print_clean(path, "invalid", v->kind, e.msg);
 }
 
 static json_t *verdict_json(const char *path, const struct verdict *v)
@@ -274,8 +273,7 @@ int cmd_validate(const struct command *self, int argc, char **argv)
     struct validate_options o = {.unpack = {UNPACK_MAX_BYTES, UNPACK_MAX_RATIO, NULL, NULL}};
     const struct opt table[] = {
         {0, "format", OPT_CHOICE, &format, "text|json", "how to print"},
-        {0, "max-size", OPT_SIZE, &o.unpack.max_bytes, "SIZE",
-         "largest image, uncompressed (64G)"},
+        {0, "max-size", OPT_SIZE, &o.unpack.max_bytes, "SIZE", "largest image, uncompressed (64G)"},
         {0, "max-ratio", OPT_U64, &o.unpack.max_ratio, "N",
          "largest ratio of uncompressed to compressed bytes (200)"},
         {0},

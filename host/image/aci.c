@@ -36,12 +36,18 @@ struct magic {
     enum aci_compress compress;
 };
 
-#define MAGIC(offset, bytes, kind, compress) {offset, bytes, sizeof(bytes) - 1, kind, compress}
+#define MAGIC(offset, bytes, kind, compress)                                                       \
+    {                                                                                              \
+        offset, bytes, sizeof(bytes) - 1, kind, compress                                           \
+    }
 
 static const struct magic magics[] = {
     MAGIC(0, "\x1f\x8b", ACI_KIND_COMPRESSED, ACI_GZIP),
     MAGIC(0, "BZh", ACI_KIND_COMPRESSED, ACI_BZIP2),
-    MAGIC(0, "\xfd" "7zXZ\0", ACI_KIND_COMPRESSED, ACI_XZ),
+    MAGIC(0,
+          "\xfd"
+          "7zXZ\0",
+          ACI_KIND_COMPRESSED, ACI_XZ),
     MAGIC(0, "\x28\xb5\x2f\xfd", ACI_KIND_COMPRESSED, ACI_ZSTD),
     MAGIC(257, "ustar", ACI_KIND_TAR, ACI_NONE),
     MAGIC(0, "-----BEGIN PGP MESSAGE-----", ACI_KIND_ENCRYPTED, ACI_NONE),

@@ -10,7 +10,7 @@
 struct err;
 
 #define ACI_ID_PREFIX  "sha512-"
-#define ACI_DIGEST_LEN 64                                       /* bytes of a SHA-512 */
+#define ACI_DIGEST_LEN 64                                               /* bytes of a SHA-512 */
 #define ACI_ID_LEN     (sizeof(ACI_ID_PREFIX) - 1 + 2 * ACI_DIGEST_LEN) /* without the NUL */
 #define ACI_TAR_BLOCK  512
 
@@ -41,10 +41,12 @@ enum aci_kind {
 
 #define ACI_SNIFF_LEN 512
 
-/* Looks at the first `len` bytes (ACI_SNIFF_LEN are enough) of a file; never at its name (IMG-13). */
+/* Looks at the first `len` bytes (ACI_SNIFF_LEN are enough) of a file; never at its name (IMG-13).
+ */
 enum aci_kind aci_sniff(const void *data, size_t len, enum aci_compress *ret_compress);
 
-/* 0 when the kind can be read, else -1 with the message that says why not. `name` is for the message. */
+/* 0 when the kind can be read, else -1 with the message that says why not. `name` is for the
+ * message. */
 int aci_check_kind(enum aci_kind kind, const char *name, struct err *err);
 
 /* "gzip|xz|bzip2|zstd|none" for option tables, and the value of a word of it. */

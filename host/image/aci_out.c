@@ -64,8 +64,7 @@ static int start_archive(struct aci_out *o, enum aci_compress compress, struct e
               archive_write_header(o->archive, entry) == ARCHIVE_OK;
     archive_entry_free(entry);
     if (!ok)
-        return err_set(err, 0, "can't compress %s: %s", o->path,
-                       archive_error_string(o->archive));
+        return err_set(err, 0, "can't compress %s: %s", o->path, archive_error_string(o->archive));
     return 0;
 }
 
@@ -159,7 +158,7 @@ int aci_out_commit(struct aci_out *o, struct aci_id *ret_id, struct err *err)
         return err_set(err, 0, "can't compute the SHA-512 of %s", o->path);
     aci_id_set(&id, digest);
     if (o->expected.text[0] && strcmp(o->expected.text, id.text) != 0)
-        return err_set(err, EBADMSG, "image %s is damaged; fetch it again", o->expected.text);
+        return err_set(err, 0, "image %s is damaged; fetch it again", o->expected.text);
     if (fsync(o->fd) < 0)
         return err_set(err, errno, "can't write %s", o->path);
     if (give_name(o, err) < 0)

@@ -46,7 +46,9 @@ static int enter(struct store *s, const char *path, const struct import_options 
         .manifest_text = image->manifest_text,
         .manifest_len = image->manifest_len,
         .archive_size = unpacked->archive_bytes,
-        .origin = opt->origin ? opt->origin : real ? real : path,
+        .origin = opt->origin ? opt->origin
+                  : real      ? real
+                              : path,
         .signer = opt->signer,
     };
     if (check_name(opt, image->manifest, path, err) < 0)

@@ -22,7 +22,8 @@ struct import_options {
 /*
  * Reads the archive, checks it as a whole, and enters it; then renders it when it has no
  * dependencies. Without `signer` it is refused unless `insecure` is set (IMG-16, SIG-01). Importing
- * an image again freshens its row, and replaces a damaged blob. 0 with the image ID, or -1 and nothing of it is left in the store.
+ * an image again freshens its row, and replaces a damaged blob. 0 with the image ID, or -1 and
+ * nothing of it is left in the store.
  */
 int import_file(struct store *s, const char *path, const struct import_options *opt,
                 struct aci_id *ret, struct err *err);

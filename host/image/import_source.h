@@ -13,8 +13,8 @@ struct err;
 struct import_source;
 
 /*
- * Looks at the first bytes of fd, which stays the caller's and is read from its start, and takes the
- * decompressor for them. What is no archive is an error that says so (IMG-02, IMG-13, IMG-14).
+ * Looks at the first bytes of fd, which stays the caller's and is read from its start, and takes
+ * the decompressor for them. What is no archive is an error that says so (IMG-02, IMG-13, IMG-14).
  * `name` is for messages and is copied. The caller frees *ret.
  */
 int import_source_open(int fd, const char *name, struct import_source **ret, struct err *err);

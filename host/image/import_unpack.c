@@ -68,8 +68,8 @@ static void done_with(struct ring *r, int who)
 static struct slot *next_free(struct ring *r)
 {
     pthread_mutex_lock(&r->lock);
-    while (!r->stopped && (r->filled - r->emptied[HASHER] == SLOTS ||
-                           r->filled - r->emptied[WRITER] == SLOTS))
+    while (!r->stopped &&
+           (r->filled - r->emptied[HASHER] == SLOTS || r->filled - r->emptied[WRITER] == SLOTS))
         pthread_cond_wait(&r->changed, &r->lock);
     struct slot *s = r->stopped ? NULL : &r->slots[r->filled % SLOTS];
     pthread_mutex_unlock(&r->lock);
@@ -134,7 +134,7 @@ static int check_limits(const struct unpack_options *opt, const char *name, uint
     uint64_t max = opt->max_bytes ? opt->max_bytes : UNPACK_MAX_BYTES;
     uint64_t ratio = opt->max_ratio ? opt->max_ratio : UNPACK_MAX_RATIO;
     if (tar_bytes > max)
-        return err_set(err, EFBIG,
+        return err_set(err, 0,
                        "%s holds more than %" PRIu64 " bytes uncompressed; --max-size=SIZE "
                        "allows more",
                        name, max);
@@ -178,8 +178,7 @@ static int run(struct ring *r, struct import_source *src, const char *name,
     if (e)
         return err_set(err, e, "can't start a thread");
     e = pthread_create(&writer, NULL, write_thread, r);
-    int result = e ? err_set(err, e, "can't start a thread")
-                   : produce(r, src, name, opt, ret, err);
+    int result = e ? err_set(err, e, "can't start a thread") : produce(r, src, name, opt, ret, err);
     if (result < 0)
         stop(r, 0);
     pthread_join(hasher, NULL);

@@ -31,8 +31,8 @@ struct unpack_result {
 /*
  * Reads the archive in_fd (a regular file) from its start and writes its tar to the empty file
  * out_fd; one thread decompresses, one hashes, one writes, so it takes as long as the slowest. 0
- * with *ret, or -1: no ACI, damaged, beyond a limit, no space left. `name` is the archive's, for messages.
- * Neither file is closed or synced.
+ * with *ret, or -1: no ACI, damaged, beyond a limit, no space left. `name` is the archive's, for
+ * messages. Neither file is closed or synced.
  */
 int import_unpack(int in_fd, const char *name, int out_fd, const struct unpack_options *opt,
                   struct unpack_result *ret, struct err *err);

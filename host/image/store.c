@@ -191,7 +191,7 @@ int store_get(struct store *s, const struct aci_id *id, struct store_image *ret,
         s, err, "SELECT " IMAGE_COLUMNS " FROM images WHERE id = ?", "t", id->text);
     int r = stmt ? store_db_step(s, stmt, err) : -1;
     if (r == 0)
-        return err_set(err, ENOENT, "image %s is not in the store", id->text);
+        return store_errnum(err, ENOENT, err_set(err, 0, "image %s is not in the store", id->text));
     return r < 0 ? -1 : read_image(s, stmt, ret, err);
 }
 
@@ -236,8 +236,8 @@ static void filter(struct store_image *v, size_t *n, const struct ac_pairs *labe
 static int match_name(struct store *s, const char *name, const struct ac_pairs *labels,
                       struct store_image **ret, size_t *ret_n, struct err *err)
 {
-    cleanup_stmt sqlite3_stmt *stmt = store_db_prepare(
-        s, err, "SELECT " IMAGE_COLUMNS " FROM images WHERE name = ?", "t", name);
+    cleanup_stmt sqlite3_stmt *stmt =
+        store_db_prepare(s, err, "SELECT " IMAGE_COLUMNS " FROM images WHERE name = ?", "t", name);
     if (!stmt || read_images(s, stmt, ret, ret_n, err) < 0)
         return -1;
     filter(*ret, ret_n, labels);
@@ -269,7 +269,8 @@ int store_match(struct store *s, const struct imgref *ref, struct store_image **
     case IMGREF_URL:
         break;
     }
-    return err_set(err, 0, "%s is not in the store; \"appc-vm fetch\" it first and use its name or ID",
+    return err_set(err, 0,
+                   "%s is not in the store; \"appc-vm fetch\" it first and use its name or ID",
                    ref->text);
 }
 
@@ -290,8 +291,9 @@ static int not_found(const struct imgref *ref, struct err *err)
     cleanup_with(buf_free) struct buf labels = {0};
     for (size_t i = 0; i < ref->labels.n; i++)
         buf_printf(&labels, ",%s=%s", ref->labels.v[i].name, ref->labels.v[i].value);
-    return err_set(err, ENOENT, "no image in the store is %s%s; see \"appc-vm image list\"",
-                   ref->text, labels.data ? labels.data : "");
+    return store_errnum(err, ENOENT,
+                        err_set(err, 0, "no image in the store is %s%s; see \"appc-vm image list\"",
+                                ref->text, labels.data ? labels.data : ""));
 }
 
 int store_resolve(struct store *s, const struct imgref *ref, struct aci_id *ret, struct err *err)
@@ -328,7 +330,7 @@ int store_manifest(struct store *s, const struct aci_id *id, char **ret_text, si
         store_db_prepare(s, err, "SELECT text FROM manifests WHERE image = ?", "t", id->text);
     int r = stmt ? store_db_step(s, stmt, err) : -1;
     if (r == 0)
-        return err_set(err, ENOENT, "image %s is not in the store", id->text);
+        return store_errnum(err, ENOENT, err_set(err, 0, "image %s is not in the store", id->text));
     if (r < 0)
         return -1;
     size_t len = (size_t)sqlite3_column_bytes(stmt, 0);

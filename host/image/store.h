@@ -31,8 +31,8 @@ enum store_access {
 };
 
 /*
- * Opens the store in the data directory `dir` and makes what is missing, for the owner only (0700). A
- * directory that belongs to somebody else, or that others may write to, is refused. The caller
+ * Opens the store in the data directory `dir` and makes what is missing, for the owner only (0700).
+ * A directory that belongs to somebody else, or that others may write to, is refused. The caller
  * closes *ret. Not for several threads at once; any number of processes.
  */
 int store_open(const char *dir, enum store_access access, struct store **ret, struct err *err);
@@ -81,7 +81,8 @@ int store_match(struct store *s, const struct imgref *ref, struct store_image **
 
 /*
  * The one image that a reference means: an ID, a unique prefix, or the best match of a name and
- * labels. No match and an ambiguous prefix are errors; the latter lists the candidates.
+ * labels. No match (errnum ENOENT) and an ambiguous prefix are errors; the latter lists the
+ * candidates.
  */
 int store_resolve(struct store *s, const struct imgref *ref, struct aci_id *ret, struct err *err);
 
@@ -151,8 +152,7 @@ struct store_root {
  * costs a few look-ups; no tar is read. Notes that the image is used. 0 with *ret
  * (store_root_done()), or -1: a dependency is not in the store, an image is damaged.
  */
-int store_render(struct store *s, const struct aci_id *id, struct store_root *ret,
-                 struct err *err);
+int store_render(struct store *s, const struct aci_id *id, struct store_root *ret, struct err *err);
 
 /* Closes the descriptors. */
 void store_root_done(struct store_root *r);

@@ -53,9 +53,11 @@ int store_check_hash(int fd, const struct aci_id *id, struct err *err)
         return err_set(err, saved, "can't read image %s", id->text);
     aci_id_set(&found, digest);
     if (strcmp(found.text, id->text) != 0)
-        return err_set(err, EBADMSG,
-                       "image %s is damaged: its tar has the SHA-512 of %.24s...; fetch it again",
-                       id->text, found.text);
+        return store_errnum(
+            err, EBADMSG,
+            err_set(err, 0,
+                    "image %s is damaged: its tar has the SHA-512 of %.24s...; fetch it again",
+                    id->text, found.text));
     return 0;
 }
 
@@ -78,10 +80,9 @@ static int read_stamp(struct store *s, const struct aci_id *id, struct store_sta
 static int write_stamp(struct store *s, const struct aci_id *id, const struct store_stamp *stamp,
                        struct err *err)
 {
-    return store_db_run(s, err,
-                        "UPDATE images SET size = ?, ino = ?, mtime = ?, ctime = ? WHERE id = ?",
-                        "iiiit", stamp->size, stamp->ino, stamp->mtime_ns, stamp->ctime_ns,
-                        id->text);
+    return store_db_run(
+        s, err, "UPDATE images SET size = ?, ino = ?, mtime = ?, ctime = ? WHERE id = ?", "iiiit",
+        stamp->size, stamp->ino, stamp->mtime_ns, stamp->ctime_ns, id->text);
 }
 
 /* Opens and locks; *ret_same says whether the file is as the index remembers it. */
@@ -92,13 +93,14 @@ static int open_blob(struct store *s, const struct aci_id *id, int *ret_fd,
     struct stat st;
     int r = read_stamp(s, id, &noted, err);
     if (r == 0)
-        return err_set(err, ENOENT, "image %s is not in the store", id->text);
+        return store_errnum(err, ENOENT, err_set(err, 0, "image %s is not in the store", id->text));
     if (r < 0)
         return -1;
     cleanup_close int fd = openat(s->blobs_fd, id->text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT)
-        return err_set(err, ENOENT, "image %s is damaged: its tar is gone; fetch it again",
-                       id->text);
+        return store_errnum(
+            err, ENOENT,
+            err_set(err, 0, "image %s is damaged: its tar is gone; fetch it again", id->text));
     if (fd < 0 || flock(fd, LOCK_SH) < 0 || fstat(fd, &st) < 0)
         return err_set(err, errno, "can't open image %s", id->text);
     store_stamp_of(&st, ret_stamp);
@@ -208,8 +210,8 @@ static int add_locked(struct store *s, const struct store_new *n, int fd, const 
     return insert(s, n, &stamp, err);
 }
 
-int store_add(struct store *s, const struct store_new *n, int fd, const char *temp,
-              bool *ret_added, struct err *err)
+int store_add(struct store *s, const struct store_new *n, int fd, const char *temp, bool *ret_added,
+              struct err *err)
 {
     struct store_stamp unused;
     if (store_db_begin(s, err) < 0)

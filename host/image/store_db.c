@@ -142,8 +142,8 @@ static sqlite3_stmt *prepare(struct store *s, struct err *err, const char *sql, 
     return NULL;
 }
 
-sqlite3_stmt *store_db_prepare(struct store *s, struct err *err, const char *sql,
-                               const char *types, ...)
+sqlite3_stmt *store_db_prepare(struct store *s, struct err *err, const char *sql, const char *types,
+                               ...)
 {
     va_list ap;
     va_start(ap, types);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "base/err.h"
 #include "host/image/store.h"
 
 struct store {
@@ -32,6 +33,17 @@ struct store_stamp {
 void store_stamp_of(const struct stat *st, struct store_stamp *ret);
 bool store_stamp_equal(const struct store_stamp *a, const struct store_stamp *b);
 
+/*
+ * Marks an error for callers that tell errors apart, without the text of errno at its end: ENOENT
+ * not in the store, EBADMSG damaged, EBUSY in use. Returns `r`, which is the err_set().
+ */
+static inline int store_errnum(struct err *err, int errnum, int r)
+{
+    if (err)
+        err->errnum = errnum;
+    return r;
+}
+
 /* Opens dir/index.db and brings its schema up to date. */
 int store_db_open(struct store *s, struct err *err);
 
@@ -51,8 +63,8 @@ void store_db_rollback(struct store *s);
  * NULL allowed), i (int64_t), b (const void *, size_t). The values must stay until the statement
  * is finalised. NULL on failure.
  */
-sqlite3_stmt *store_db_prepare(struct store *s, struct err *err, const char *sql,
-                               const char *types, ...);
+sqlite3_stmt *store_db_prepare(struct store *s, struct err *err, const char *sql, const char *types,
+                               ...);
 
 /* The next row: 1, 0 behind the last, -1. */
 int store_db_step(struct store *s, sqlite3_stmt *stmt, struct err *err);
@@ -100,8 +112,8 @@ struct store_new {
  * its row is freshened; a blob that looks changed is replaced. The file `temp` is gone
  * afterwards, but on failure. *ret_added says whether the image is new.
  */
-int store_add(struct store *s, const struct store_new *n, int fd, const char *temp,
-              bool *ret_added, struct err *err);
+int store_add(struct store *s, const struct store_new *n, int fd, const char *temp, bool *ret_added,
+              struct err *err);
 
 /* Hashes a file from its start and compares; 0, or -1 with the message that it is damaged. */
 int store_check_hash(int fd, const struct aci_id *id, struct err *err);

@@ -12,7 +12,7 @@
 struct store_depend_image {
     struct aci_id id;
     const struct ac_image_manifest *manifest;
-    const struct tree *tree; /* NULL without trees */
+    const struct tree *tree;          /* NULL without trees */
     struct ac_image_manifest *parsed; /* owned, or NULL */
     struct aci_image *opened;         /* owned, or NULL */
     int fd;                           /* owned: holds the lock on the blob; or -1 */

@@ -146,8 +146,8 @@ int store_extract(struct store *s, const struct aci_id *id, const char *path_giv
     if (mkdir(temp, 0755) < 0)
         return err_set(err, errno, "can't create a directory beside %s", path);
     cleanup_close int dirfd = open(temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = dirfd < 0 ? err_set(err, errno, "can't open %s", temp)
-                      : fill(s, id, dirfd, opt, ret, err);
+    int r =
+        dirfd < 0 ? err_set(err, errno, "can't open %s", temp) : fill(s, id, dirfd, opt, ret, err);
     if (r == 0)
         r = put_in_place(temp, path, replace, err);
     if (r < 0)

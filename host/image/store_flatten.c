@@ -2,8 +2,8 @@
 /* A rendered root as one disk file: the index, and the tars behind it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>

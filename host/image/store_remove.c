@@ -40,9 +40,10 @@ static int check_dependencies(struct store *s, const char *user, const struct ac
     for (size_t i = 0; r == 0 && i < m->ndependencies; i++)
         if (store_dependency(s, &m->dependencies[i], &found, NULL) == 0 &&
             among(found.text, ids, n))
-            r = err_set(err, EBUSY,
-                        "%s is a dependency of %s (%s); remove that too, or use --force",
-                        found.text, m->name, user);
+            r = store_errnum(
+                err, EBUSY,
+                err_set(err, 0, "%s is a dependency of %s (%s); remove that too, or use --force",
+                        found.text, m->name, user));
     ac_image_manifest_free(m);
     return r;
 }
@@ -67,9 +68,11 @@ static int check_lock(struct store *s, const struct aci_id *id, struct err *err)
 {
     cleanup_close int fd = openat(s->blobs_fd, id->text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-        return err_set(err, EBUSY,
-                       "image %s is in use by a pod or another command; stop it, or use --force",
-                       id->text);
+        return store_errnum(
+            err, EBUSY,
+            err_set(err, 0,
+                    "image %s is in use by a pod or another command; stop it, or use --force",
+                    id->text));
     return 0;
 }
 
@@ -81,7 +84,7 @@ static int delete_rows(struct store *s, const struct aci_id *id, struct err *err
         store_db_run(s, err, "DELETE FROM images WHERE id = ?", "t", id->text) < 0)
         return -1;
     if (sqlite3_changes(s->db) == 0)
-        return err_set(err, ENOENT, "image %s is not in the store", id->text);
+        return store_errnum(err, ENOENT, err_set(err, 0, "image %s is not in the store", id->text));
     return 0;
 }
 
@@ -91,8 +94,7 @@ static int remove_locked(struct store *s, const struct aci_id *ids, size_t n, bo
     if (!force && check_users(s, ids, n, err) < 0)
         return -1;
     for (size_t i = 0; i < n; i++)
-        if ((!force && check_lock(s, &ids[i], err) < 0) ||
-            delete_rows(s, &ids[i], err) < 0)
+        if ((!force && check_lock(s, &ids[i], err) < 0) || delete_rows(s, &ids[i], err) < 0)
             return -1;
     return store_db_changed(s, err);
 }

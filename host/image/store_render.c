@@ -115,7 +115,8 @@ static int find_key(struct store *s, const struct aci_id *id, struct key *ret, s
             "t", id->text);
         int r = stmt ? store_db_step(s, stmt, err) : -1;
         if (r == 0)
-            return err_set(err, ENOENT, "image %s is not in the store", id->text);
+            return store_errnum(err, ENOENT,
+                                err_set(err, 0, "image %s is not in the store", id->text));
         if (r < 0)
             return -1;
         const char *known = store_db_text(stmt, 2);

@@ -30,8 +30,7 @@ int store_temp(int dirfd, int *ret_fd, char **ret_name, struct err *err)
         uint64_t random;
         if (getrandom(&random, sizeof(random), 0) != sizeof(random))
             return err_set(err, errno, "can't get random bytes");
-        cleanup_free char *name =
-            xasprintf(TEMP_PREFIX "%ld-%016" PRIx64, (long)getpid(), random);
+        cleanup_free char *name = xasprintf(TEMP_PREFIX "%ld-%016" PRIx64, (long)getpid(), random);
         cleanup_close int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
         if (fd < 0 && errno == EEXIST)
             continue;
@@ -65,11 +64,9 @@ static int known(struct store *s, int dirfd, const char *name, struct err *err)
     cleanup_free char *key = xstrdup(name);
     if (!blob && str_ends(key, ".erofs"))
         key[strlen(key) - strlen(".erofs")] = '\0';
-    cleanup_stmt sqlite3_stmt *stmt =
-        store_db_prepare(s, err,
-                         blob ? "SELECT 1 FROM images WHERE id = ?"
-                              : "SELECT 1 FROM rendered WHERE key = ?",
-                         "t", key);
+    cleanup_stmt sqlite3_stmt *stmt = store_db_prepare(
+        s, err, blob ? "SELECT 1 FROM images WHERE id = ?" : "SELECT 1 FROM rendered WHERE key = ?",
+        "t", key);
     return stmt ? store_db_step(s, stmt, err) : -1;
 }
 
