@@ -70,11 +70,7 @@ int podimages_find(struct podimages *p, const char *reference, bool insecure,
     if (imgref_parse(reference, &ref, err) < 0)
         return -1;
     if (ref.kind == IMGREF_FILE) {
-        struct import_options o = {0};
-        if (!insecure)
-            return err_set(err, 0,
-                           "%s has no signature to check; --insecure-options=image runs it all the same",
-                           ref.text);
+        struct import_options o = {.insecure = insecure};
         if (import_file(p->store, ref.text, &o, &id, err) < 0)
             return -1;
     } else if (store_resolve(p->store, &ref, &id, err) < 0) {

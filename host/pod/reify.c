@@ -176,8 +176,6 @@ static int check_ports(const struct ac_pod_manifest *pod, struct err *err)
 
 int reify(struct ac_pod_manifest *pod, const struct reify_options *opts, struct err *err)
 {
-    if (pod->napps == 0)
-        return err_set(err, 0, "the pod has no apps");
     replace(&pod->ac_version, AC_VERSION);
     for (size_t i = 0; i < pod->napps; i++) {
         struct ac_pod_app *app = &pod->apps[i];
