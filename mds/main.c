@@ -81,11 +81,15 @@ static int run(const struct options *o, struct err *err)
     cleanup_with(bundle_done) struct bundle bundle = {0};
     cleanup_with(identity_done) struct identity identity = {0};
     struct server *server;
-    if (sandbox_enter(err) < 0 || read_bundle(o->bundle_fd, &bundle, err) < 0 ||
+    const int fds[] = {o->bundle_fd, o->connections_fd};
+    if (sandbox_enter(fds, ARRAY_SIZE(fds), err) < 0 ||
+        read_bundle(o->bundle_fd, &bundle, err) < 0 ||
         identity_init(&identity, bundle.master, err) < 0 ||
         server_new(&bundle, &identity, o->timeout_ms, &server, err) < 0)
         return -1;
-    int r = serve(server, o->connections_fd, err);
+    int r = sandbox_seal(err);
+    if (r == 0)
+        r = serve(server, o->connections_fd, err);
     server_free(server);
     return r;
 }
@@ -95,12 +99,11 @@ int main(int argc, char **argv)
     struct err err;
     struct options options;
     int r = options_parse(argc, argv, &options, &err);
-    if (r == 1)
-        return EXIT_SUCCESS;
     if (r == 0)
         r = run(&options, &err);
-    if (r == 0)
-        return EXIT_SUCCESS;
-    fprintf(stderr, "appc-mds: %s\n", err.msg);
-    return EXIT_FAILURE;
+    if (r < 0)
+        fprintf(stderr, "appc-mds: %s\n", err.msg);
+    fflush(stdout);
+    /* The exit handlers of libraries and sanitizers want system calls that are gone. */
+    _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the metadata service gives up before it reads a byte of anybody. */
+/* What the metadata service gives up: it holds the master key and talks to a guest. */
 #ifndef APPC_MDS_SANDBOX_H
 #define APPC_MDS_SANDBOX_H
+
+#include <stddef.h>
 
 struct err;
 
 /*
- * For the rest of its life the process can only use the descriptors it has or is sent, memory
- * and clocks; everything else kills it. It leaves no core file and can't be traced by others of
- * the same user, as it holds the master key. Programs built with sanitizers keep their system
- * calls, which these need.
+ * Enters the jail (vmm/jail.h) with the `n` descriptors of `fds`. Libraries that would open a
+ * file later do it now.
  */
-int sandbox_enter(struct err *err);
+int sandbox_enter(const int *fds, size_t n, struct err *err);
+
+/* From here on only what serving takes is allowed; call it before the first connection. */
+int sandbox_seal(struct err *err);
 
 #endif
