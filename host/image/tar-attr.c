@@ -210,22 +210,33 @@ static bool ace_make(int tag, int perm, int id, struct ace *ret)
     return false;
 }
 
+/* Would Linux take the list? One line for owner, group and others; a mask where somebody is named.
+ */
+static bool acl_is_valid(const struct ace *aces, size_t n)
+{
+    size_t count[0x21] = {0};
+    for (size_t k = 0; k < n; k++) {
+        count[aces[k].tag]++;
+        if (k && ace_cmp(&aces[k - 1], &aces[k]) == 0)
+            return false;
+    }
+    return count[0x01] == 1 && count[0x04] == 1 && count[0x20] == 1 &&
+           (count[0x10] == 1 || count[0x02] + count[0x08] == 0);
+}
+
 /*
- * The mode that goes with an access ACL: Linux shows the mask, or the owning group without one, as
- * the group's bits. libarchive has put the owning group's there.
+ * The mode that goes with a valid access ACL: Linux shows the mask, or the owning group without
+ * one, as the group's bits. libarchive has put the owning group's there.
  */
 static void acl_mode(struct tree_inode *i, const struct ace *aces, size_t n)
 {
-    uint32_t owner = 0, group = 0, other = 0;
+    uint32_t bits[0x21] = {0};
+    bool mask = false;
     for (size_t k = 0; k < n; k++) {
-        if (aces[k].tag == 0x01)
-            owner = aces[k].perm;
-        else if (aces[k].tag == 0x04 || aces[k].tag == 0x10)
-            group = aces[k].perm; /* sorted: the mask comes last */
-        else if (aces[k].tag == 0x20)
-            other = aces[k].perm;
+        bits[aces[k].tag] = aces[k].perm;
+        mask |= aces[k].tag == 0x10;
     }
-    i->mode = (i->mode & ~0777u) | owner << 6 | group << 3 | other;
+    i->mode = (i->mode & ~0777u) | bits[0x01] << 6 | bits[mask ? 0x10 : 0x04] << 3 | bits[0x20];
 }
 
 /* The ACL of one type as the value of the xattr that Linux keeps it in. */
@@ -251,6 +262,10 @@ static int add_acl(struct builder *b, struct archive_entry *entry, int want, con
     if (n == 0)
         return 0;
     qsort(aces, n, sizeof(*aces), ace_cmp);
+    if (!acl_is_valid(aces, n)) {
+        b->acl_lines_lost += (uint32_t)n;
+        return 0;
+    }
     if (want == ARCHIVE_ENTRY_ACL_TYPE_ACCESS)
         acl_mode(i, aces, n);
     put_le(&value, ACL_VERSION, 4);

@@ -77,7 +77,7 @@ def digest_fd(fd, size):
     return d.result()
 
 
-def node_of(path, st, digests):
+def node_of(path, st, digests, sample):
     n = Node(mode=st.st_mode, uid=st.st_uid, gid=st.st_gid, mtime=st.st_mtime_ns, nlink=st.st_nlink,
              ident=st.st_ino)
     n.xattrs = {k.encode(): os.getxattr(path, k, follow_symlinks=False)
@@ -85,6 +85,9 @@ def node_of(path, st, digests):
     if stat.S_ISREG(st.st_mode):
         n.size = st.st_size
         if st.st_ino not in digests:
+            if len(digests) % sample:
+                digests[st.st_ino] = None
+                return n
             fd = os.open(path, os.O_RDONLY)
             digests[st.st_ino] = digest_fd(fd, st.st_size)
             os.close(fd)
@@ -96,13 +99,15 @@ def node_of(path, st, digests):
     return n
 
 
-def snapshot(top):
-    """{path: Node} of a directory. Goes by chdir(), as paths may be longer than PATH_MAX."""
+def snapshot(top, sample=1):
+    """{path: Node} of a directory. Goes by chdir(), as paths may be longer than PATH_MAX.
+
+    Only one of `sample` files is read; the content of the others is None."""
     here = os.open(".", os.O_RDONLY)
     out, digests = {}, {}
     try:
         os.chdir(top)
-        out[b"/"] = node_of(b".", os.lstat(b"."), digests)
+        out[b"/"] = node_of(b".", os.lstat(b"."), digests, sample)
         stack = [(b"", sorted(os.listdir(b".")))]
         while stack:
             path, names = stack[-1]
@@ -113,7 +118,7 @@ def snapshot(top):
                 continue
             name = names.pop()
             st = os.lstat(name)
-            out[path + b"/" + name] = node_of(name, st, digests)
+            out[path + b"/" + name] = node_of(name, st, digests, sample)
             if stat.S_ISDIR(st.st_mode):
                 os.chdir(name)
                 stack.append((path + b"/" + name, sorted(os.listdir(b"."))))
@@ -288,7 +293,7 @@ def differences(got, want, ignore=()):
         else:
             a, b = picture(got[path], ignore), picture(want[path], ignore)
             out += [f"{path!r}: {k} is {str(a[k])[:200]}, should be {str(b[k])[:200]}"
-                    for k in a if a[k] != b[k]]
+                    for k in a if a[k] != b[k] and not (k == "content" and a[k] is None)]
     if not out and groups(got) != groups(want):
         out.append("hard links differ")
     return out[:20]
