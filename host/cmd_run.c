@@ -95,12 +95,8 @@ static int add_image(struct podimages *images, const char *ref, const struct run
 static int assemble(struct podimages *images, char **refs, int n, const struct run_options *o,
                     struct ac_pod_manifest **ret, struct err *err)
 {
-    static const char empty[] =
-        "{\"acKind\":\"PodManifest\",\"acVersion\":\"" AC_VERSION "\",\"apps\":[]}";
-    struct ac_fault fault;
-    struct ac_pod_manifest *pod;
-    if (ac_pod_manifest_parse(empty, sizeof(empty) - 1, true, &pod, &fault) < 0)
-        return err_set(err, 0, "%s", fault.msg);
+    struct ac_pod_manifest *pod = xcalloc(1, sizeof(*pod));
+    pod->ac_version = xstrdup(AC_VERSION);
     for (int i = 0; i < n; i++)
         if (add_image(images, refs[i], o, pod, err) < 0) {
             ac_pod_manifest_free(pod);
@@ -162,7 +158,7 @@ static int add_volumes(struct ac_pod_manifest *pod, const struct run_options *o,
     for (size_t i = 0; i < o->volumes.n; i++) {
         struct ac_volume v;
         struct ac_fault fault;
-        if (ac_volume_parse(o->volumes.v[i], &v, &fault) < 0)
+        if (ac_volume_parse_text(o->volumes.v[i], &v, &fault) < 0)
             return err_set(err, 0, "--volume=%s: %s", o->volumes.v[i], fault.msg);
         for (size_t j = 0; j < pod->nvolumes; j++)
             if (str_eq(pod->volumes[j].name, v.name))

@@ -125,7 +125,7 @@ static int start_images(struct launching *l, struct err *err)
                       (unsigned long long)e->offset, (unsigned long long)e->length);
     }
     return start_device(l, "appc-dev-blk (images)",
-                        (struct front){VIRTIO_ID_BLK, 1, "vhost-user-blk-device,num-queues=1", -1},
+                        (struct front){VIRTIO_ID_BLK, 1, "vhost-user-blk,num-queues=1", -1},
                         &a, err);
 }
 
@@ -139,7 +139,7 @@ static int start_scratch(struct launching *l, struct err *err)
     child_arg(&a, "--extent=%d:0:%llu", child_arg_fd(&a, plan->scratch_fd),
               (unsigned long long)size);
     return start_device(l, "appc-dev-blk (scratch)",
-                        (struct front){VIRTIO_ID_BLK, 1, "vhost-user-blk-device,num-queues=1", -1},
+                        (struct front){VIRTIO_ID_BLK, 1, "vhost-user-blk,num-queues=1", -1},
                         &a, err);
 }
 
@@ -148,7 +148,7 @@ static int start_rng(struct launching *l, struct err *err)
     struct child_args a = {0};
     child_arg(&a, "%s/appc-dev-rng", l->pod->plan.libexec);
     return start_device(l, "appc-dev-rng",
-                        (struct front){VIRTIO_ID_RNG, 1, "vhost-user-rng-device", -1}, &a, err);
+                        (struct front){VIRTIO_ID_RNG, 1, "vhost-user-rng", -1}, &a, err);
 }
 
 static void kvm_args(const struct launching *l, struct child_args *a, int kernel_fd, int initrd_fd,
