@@ -29,9 +29,13 @@ static int check_mounts(const struct node *root, const struct ac_pod_manifest *m
     return 0;
 }
 
+struct port_ref {
+    const struct ac_port *port;
+};
+
 /* The ports of all apps whose app object is in the manifest, by name. */
 struct port_index {
-    const struct ac_port **ports;
+    struct port_ref *ports;
     struct named *sorted;
     size_t n;
     bool complete; /* no app is left to its image */
@@ -54,8 +58,8 @@ static void port_index_init(struct port_index *x, const struct ac_pod_manifest *
     for (size_t i = 0; i < m->napps; i++) {
         x->complete = x->complete && m->apps[i].has_app;
         for (size_t k = 0; k < m->apps[i].app.nports; k++, x->n++) {
-            x->ports[x->n] = &m->apps[i].app.ports[k];
-            x->sorted[x->n] = (struct named){x->ports[x->n]->name, x->n};
+            x->ports[x->n].port = &m->apps[i].app.ports[k];
+            x->sorted[x->n] = (struct named){m->apps[i].app.ports[k].name, x->n};
         }
     }
     names_order(x->sorted, x->n);
@@ -79,7 +83,7 @@ static int resolve_port(const struct node *root, size_t i, const struct ac_pod_p
     if (p->has_pod_port)
         return 0;
     const struct named *hit = names_find(x->sorted, x->n, p->name, &count);
-    *ret = hit ? x->ports[hit->index] : NULL;
+    *ret = hit ? x->ports[hit->index].port : NULL;
     if (count > 1)
         return node_fault(place_of(&at, root, "ports", i, "name"),
                           "\"%.128s\" is the name of %zu ports of the pod's apps", p->name, count);

@@ -34,20 +34,16 @@ static void neutralise(char *s)
     }
 }
 
-__attribute__((format(printf, 2, 0))) static void set_message(struct ac_fault *f, const char *fmt,
-                                                              va_list ap)
-{
-    if (vsnprintf(f->msg, sizeof(f->msg), fmt, ap) < 0)
-        f->msg[0] = '\0';
-    neutralise(f->msg);
-}
-
 void fault_message(struct ac_fault *f, const char *fmt, ...)
 {
     va_list ap;
+    if (!f)
+        return;
     va_start(ap, fmt);
-    set_message(f, fmt, ap);
+    if (vsnprintf(f->msg, sizeof(f->msg), fmt, ap) < 0)
+        f->msg[0] = '\0';
     va_end(ap);
+    neutralise(f->msg);
 }
 
 static bool plain_key(const char *key)
@@ -96,7 +92,7 @@ static void set_place(struct ac_fault *f, const struct reader *r, const struct n
         locate(r->text, r->len, steps, n, &f->line, &f->column);
 }
 
-void node_fault_fill(const struct node *n, const char *fmt, ...)
+void node_fault_place(const struct node *n)
 {
     struct ac_fault *f = n->r->fault;
     if (!f)
@@ -105,26 +101,18 @@ void node_fault_fill(const struct node *n, const char *fmt, ...)
     size_t depth = collect_steps(n, nodes);
     memset(f, 0, sizeof(*f));
     set_place(f, n->r, nodes, depth);
-    va_list ap;
-    va_start(ap, fmt);
-    set_message(f, fmt, ap);
-    va_end(ap);
 }
 
-void reader_fault_at(struct reader *r, size_t offset, const char *fmt, ...)
+void reader_fault_place(struct reader *r, size_t offset)
 {
     struct ac_fault *f = r->fault;
     if (!f)
         return;
     memset(f, 0, sizeof(*f));
     locate_offset(r->text, offset, &f->line, &f->column);
-    va_list ap;
-    va_start(ap, fmt);
-    set_message(f, fmt, ap);
-    va_end(ap);
 }
 
-void text_fault_fill(struct ac_fault *f, const char *key, size_t offset, const char *fmt, ...)
+void text_fault_place(struct ac_fault *f, const char *key, size_t offset)
 {
     if (!f)
         return;
@@ -132,10 +120,6 @@ void text_fault_fill(struct ac_fault *f, const char *key, size_t offset, const c
     snprintf(f->path, sizeof(f->path), "%s", key);
     neutralise(f->path);
     f->column = offset + 1;
-    va_list ap;
-    va_start(ap, fmt);
-    set_message(f, fmt, ap);
-    va_end(ap);
 }
 
 void ac_fault_to_err(const struct ac_fault *f, const char *file, struct err *err)

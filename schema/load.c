@@ -32,14 +32,10 @@ static int scan_mark(struct scan *s, size_t offset)
         return 0;
     }
     if (s->depth > AC_JSON_DEPTH_MAX)
-        reader_fault_at(s->r, offset, "nested deeper than %d levels", AC_JSON_DEPTH_MAX);
-    else if (s->containers > AC_JSON_CONTAINERS_MAX || s->values > AC_JSON_VALUES_MAX)
-        reader_fault_at(s->r, offset, "more values than any manifest needs (the limit is %u)",
-                        s->containers > AC_JSON_CONTAINERS_MAX ? AC_JSON_CONTAINERS_MAX
-                                                               : AC_JSON_VALUES_MAX);
-    else
-        return 0;
-    return -1;
+        return reader_fault(s->r, offset, "nested deeper than %d levels", AC_JSON_DEPTH_MAX);
+    if (s->containers > AC_JSON_CONTAINERS_MAX || s->values > AC_JSON_VALUES_MAX)
+        return reader_fault(s->r, offset, "more values than a manifest may have");
+    return 0;
 }
 
 /* Offset behind the string that starts at `i`. */
@@ -72,20 +68,14 @@ static int scan_limits(struct reader *r)
 
 static int scan_text(struct reader *r)
 {
-    if (r->len > AC_MANIFEST_MAX) {
-        reader_fault_at(r, 0, "%zu bytes are more than the limit of %u for a manifest", r->len,
-                        AC_MANIFEST_MAX);
-        return -1;
-    }
-    if (r->len >= 3 && memcmp(r->text, "\xef\xbb\xbf", 3) == 0) {
-        reader_fault_at(r, 0, "starts with a byte order mark; remove it");
-        return -1;
-    }
+    if (r->len > AC_MANIFEST_MAX)
+        return reader_fault(r, 0, "%zu bytes are more than the limit of %u for a manifest", r->len,
+                            AC_MANIFEST_MAX);
+    if (r->len >= 3 && memcmp(r->text, "\xef\xbb\xbf", 3) == 0)
+        return reader_fault(r, 0, "starts with a byte order mark; remove it");
     const char *nul = r->len ? memchr(r->text, '\0', r->len) : NULL;
-    if (nul) {
-        reader_fault_at(r, (size_t)(nul - r->text), "contains a NUL byte");
-        return -1;
-    }
+    if (nul)
+        return reader_fault(r, (size_t)(nul - r->text), "contains a NUL byte");
     return scan_limits(r);
 }
 

@@ -168,16 +168,17 @@ struct ac_pod_manifest {
 
 /*
  * Parse and validate. `text` need not be NUL-terminated. 0 with *ret (free
- * with the matching _free), or -1 with *fault and *ret untouched. With
- * `template`, a pod manifest may leave out image.id when image.name is given,
- * and acVersion.
+ * with the matching _free), or -1 with *fault (NULL allowed) and *ret
+ * untouched. With `template`, a pod manifest may leave out image.id when
+ * image.name is given, acVersion (AC_VERSION then), and volumes that its
+ * mounts name; schema/reified.h checks what has to be there in the end.
  */
 int ac_image_manifest_parse(const char *text, size_t len, struct ac_image_manifest **ret,
                             struct ac_fault *fault);
 int ac_pod_manifest_parse(const char *text, size_t len, bool template, struct ac_pod_manifest **ret,
                           struct ac_fault *fault);
 
-/* The same from a JSON tree that somebody already read (no positions in the fault). */
+/* The same from a JSON tree that somebody already read; keeps no reference to it. No positions. */
 int ac_pod_manifest_from_json(json_t *root, bool template, struct ac_pod_manifest **ret,
                               struct ac_fault *fault);
 
@@ -188,7 +189,9 @@ void ac_pod_manifest_free(struct ac_pod_manifest *m);
 /*
  * Print back as JSON that parses to an equal structure; caller decrefs. Lists
  * that are empty are left out, except apps and the annotations of a pod, which
- * are always there.
+ * are always there, and so are members at their default. Isolator values are
+ * shared with the structure: don't change them. Strings that are not UTF-8
+ * (the parsers give none) are printed with U+FFFD for what is wrong.
  */
 json_t *ac_image_manifest_to_json(const struct ac_image_manifest *m);
 json_t *ac_pod_manifest_to_json(const struct ac_pod_manifest *m);

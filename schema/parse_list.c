@@ -281,7 +281,8 @@ static int parse_isolator(const struct node *item, void *ctx)
         return -1;
     ac_isolator_view_done(&view);
     list->seen[kind] = true;
-    iso->value = json_incref(value.v);
+    /* A tree without text belongs to the caller, who may change it. */
+    iso->value = item->r->text ? json_incref(value.v) : json_deep_copy(value.v);
     return 0;
 }
 

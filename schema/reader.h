@@ -47,23 +47,31 @@ json_t *reader_load(struct reader *r);
 /* Checks the depth of a tree that came from elsewhere; 0 or -1 with the fault. */
 int reader_check_depth(struct reader *r, json_t *root);
 
-/* Fills the fault with the path and position of `n` and the message; evaluates to -1. */
-#define node_fault(n, ...) (node_fault_fill((n), __VA_ARGS__), err_minus_one())
-void node_fault_fill(const struct node *n, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-/* A fault without a path, at a byte of the text. */
-void reader_fault_at(struct reader *r, size_t offset, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* Puts a message into a fault, with anything replaced that a terminal should not see. */
+/*
+ * The message of a fault, with anything replaced that a terminal should not
+ * see. NULL is allowed: nobody wants it.
+ */
 void fault_message(struct ac_fault *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Fills the fault with the path and position of `n` and the message; evaluates to -1. */
+#define node_fault(n, ...)                                                                         \
+    ({                                                                                             \
+        const struct node *at_ = (n);                                                              \
+        node_fault_place(at_);                                                                     \
+        fault_message(at_->r->fault, __VA_ARGS__);                                                 \
+        err_minus_one();                                                                           \
+    })
+void node_fault_place(const struct node *n);
+
+/* The same without a path, at a byte of the text. */
+#define reader_fault(r, offset, ...)                                                               \
+    (reader_fault_place((r), (offset)), fault_message((r)->fault, __VA_ARGS__), err_minus_one())
+void reader_fault_place(struct reader *r, size_t offset);
 
 /* The same for a part of a text form: `key` and the byte where the part starts. */
 #define text_fault(f, key, offset, ...)                                                            \
-    (text_fault_fill((f), (key), (offset), __VA_ARGS__), err_minus_one())
-void text_fault_fill(struct ac_fault *f, const char *key, size_t offset, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+    (text_fault_place((f), (key), (offset)), fault_message((f), __VA_ARGS__), err_minus_one())
+void text_fault_place(struct ac_fault *f, const char *key, size_t offset);
 
 /*
  * The member of an object by name: the exact spelling, else one that differs

@@ -145,7 +145,8 @@ static void translate_fault(const char *text, const struct ac_fault *inner, stru
         if (strncmp(p, key, len) == 0 && p[len] == '=')
             offset = (size_t)(p - text);
     }
-    text_fault_fill(fault, key, offset, "%s", inner->msg);
+    text_fault_place(fault, key, offset);
+    fault_message(fault, "%s", inner->msg);
 }
 
 typedef int parse_fn(const struct node *obj, void *ret);

@@ -96,9 +96,12 @@ void ac_isolators_copy(struct ac_isolators *dst, const struct ac_isolators *src)
     if (src->n == 0)
         return;
     dst->v = xcalloc(src->n, sizeof(*dst->v));
-    for (; dst->n < src->n; dst->n++)
-        dst->v[dst->n] = (struct ac_isolator){xstrdup(src->v[dst->n].name),
-                                              json_deep_copy(src->v[dst->n].value)};
+    for (; dst->n < src->n; dst->n++) {
+        json_t *value = json_deep_copy(src->v[dst->n].value);
+        if (!value)
+            die_oom();
+        dst->v[dst->n] = (struct ac_isolator){xstrdup(src->v[dst->n].name), value};
+    }
 }
 
 void ac_isolators_done(struct ac_isolators *l)

@@ -2,6 +2,7 @@
 /* schema/text.h: the text forms (POD-31, APP-38, APP-39, DISC-30, DISC-31, DISC-32). */
 #include "tests/unit/schema/util.h"
 
+#include "base/buf.h"
 #include "schema/text.h"
 #include "schema/value.h"
 
@@ -191,17 +192,14 @@ static void image_names(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct ac_image_name n;
         struct ac_fault fault;
-        char labels[256] = "";
+        cleanup_with(buf_free) struct buf labels = {0};
         if (ac_image_name_parse(rows[i].text, &n, &fault) < 0)
             fail_msg("%s: %s: %s", rows[i].text, fault.path, fault.msg);
-        for (size_t k = 0; k < n.labels.n; k++) {
-            strcat(labels, n.labels.v[k].name);
-            strcat(strcat(labels, "="), n.labels.v[k].value);
-            strcat(labels, ";");
-        }
+        for (size_t k = 0; k < n.labels.n; k++)
+            buf_printf(&labels, "%s=%s;", n.labels.v[k].name, n.labels.v[k].value);
         cleanup_free char *printed = ac_image_name_format(&n);
         assert_string_equal(n.name, rows[i].name);
-        assert_string_equal(labels, rows[i].labels);
+        assert_string_equal(labels.data ? labels.data : "", rows[i].labels);
         assert_string_equal(printed, rows[i].printed);
         ac_image_name_done(&n);
     }

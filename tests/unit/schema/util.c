@@ -16,9 +16,8 @@ char *quoted(const char *json)
 }
 
 /* A copy without a NUL behind it, so that reading too far is noticed. */
-static char *unterminated(const char *s)
+static char *unterminated(const char *s, size_t n)
 {
-    size_t n = strlen(s);
     char *copy = xmalloc(n);
     memcpy(copy, s, n);
     return copy;
@@ -44,7 +43,7 @@ static int parse_template(const char *text, size_t len, void **ret, struct ac_fa
 static void *parse_valid(const char *json, parse_fn *parse)
 {
     cleanup_free char *text = quoted(json);
-    cleanup_free char *copy = unterminated(text);
+    cleanup_free char *copy = unterminated(text, strlen(text));
     struct ac_fault fault = {0};
     void *m = NULL;
     if (parse(copy, strlen(text), &m, &fault) < 0)
@@ -110,7 +109,7 @@ struct ac_pod_manifest *pod_template_of(const char *json)
 static void check_fault(const struct row *row, parse_fn *parse)
 {
     cleanup_free char *text = quoted(row->json);
-    cleanup_free char *copy = unterminated(text);
+    cleanup_free char *copy = unterminated(text, strlen(text));
     static char untouched;
     struct ac_fault fault = {0};
     void *m = &untouched;
