@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,7 +59,9 @@ static int enter(struct store *s, const char *path, const struct import_options 
     bool added;
     if (store_add(s, &n, fd, *temp, &added, err) < 0)
         return -1;
-    free(take_ptr(*temp)); /* it has its name now */
+    free(take_ptr(*temp)); /* it has its name now, and is open to readers, us included */
+    if (flock(fd, LOCK_SH) < 0)
+        return err_set(err, errno, "can't lock %s", n.id.text);
     if (image->manifest->ndependencies || store_render_imported(s, &n.id, image, err) == 0)
         return 0;
     if (added)

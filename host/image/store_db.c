@@ -234,13 +234,25 @@ static int migrate(struct store *s, struct err *err)
     return store_db_commit(s, err);
 }
 
+/*
+ * Makes the file for the owner alone: SQLite gives its other files the same mode. The descriptor
+ * has to be closed before SQLite opens the file, as closing any takes all POSIX locks of the
+ * process off it, and another process would then take itself for the last user of the log.
+ */
+static int create_file(struct store *s, const char *path, struct err *err)
+{
+    int fd = openat(s->dirfd, "index.db", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set(err, errno, "can't open %s", path);
+    close(fd);
+    return 0;
+}
+
 int store_db_open(struct store *s, struct err *err)
 {
     cleanup_free char *path = xasprintf("%s/index.db", s->dir);
-    /* SQLite gives its other files the mode of the first. */
-    cleanup_close int fd = openat(s->dirfd, "index.db", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_set(err, errno, "can't open %s", path);
+    if (create_file(s, path, err) < 0)
+        return -1;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK) {
         if (!s->db)
