@@ -32,6 +32,8 @@
 /* A guest that has not said hello by then hangs; TCG on a loaded machine is slow. */
 #define BOOT_SECONDS_KVM 30
 #define BOOT_SECONDS_TCG 120
+/* From the loss of the control connection to the end of the process that it was lost with. */
+#define LOST_SECONDS 5
 /* From the end of the last stream to the VMM's exit. */
 #define RESET_SECONDS 10
 
@@ -92,6 +94,8 @@ static void on_timer(struct watch *w, uint32_t events)
     (void)!read(w->fd, &n, sizeof(n));
     if (p->phase == POD_STARTING)
         pod_fail(p, "the guest did not come up in time; --debug shows its console");
+    else if (p->phase == POD_LOST)
+        pod_fail(p, "the guest closed its control connection");
     else if (p->phase == POD_CLOSED)
         pod_kill(p); /* everything is on disk: the machine is not needed any more */
 }
@@ -197,7 +201,7 @@ static void pod_loop(struct pod *p)
         if (p->phase == seen)
             continue;
         seen = p->phase;
-        set_timer(p, seen == POD_CLOSED ? RESET_SECONDS : 0);
+        set_timer(p, seen == POD_CLOSED ? RESET_SECONDS : seen == POD_LOST ? LOST_SECONDS : 0);
     }
     for (unsigned i = 0; i < p->ndevices; i++)
         child_kill(&p->devices[i]);
