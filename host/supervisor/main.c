@@ -54,6 +54,7 @@ void pod_kill(struct pod *p)
 {
     p->phase = POD_DEAD;
     child_kill(&p->vmm);
+    child_kill(&p->mds);
     for (unsigned i = 0; i < p->ndevices; i++)
         child_kill(&p->devices[i]);
 }
@@ -150,8 +151,8 @@ static int read_plan(const char *arg, struct plan *plan, struct err *err)
     if (r < 0)
         return -1;
     /* Children get exactly what they are given. */
-    int own[] = {plan->pod_dir_fd, plan->lock_fd,   plan->kvm_fd,
-                 plan->scratch_fd, plan->output_fd, plan->error_fd};
+    int own[] = {plan->metadata_fd, plan->pod_dir_fd, plan->lock_fd, plan->kvm_fd,
+                 plan->scratch_fd,  plan->output_fd,  plan->error_fd};
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
         if (own[i] > 2)
             close_on_exec(own[i]);
@@ -203,6 +204,7 @@ static void pod_loop(struct pod *p)
         seen = p->phase;
         set_timer(p, seen == POD_CLOSED ? RESET_SECONDS : seen == POD_LOST ? LOST_SECONDS : 0);
     }
+    child_kill(&p->mds);
     for (unsigned i = 0; i < p->ndevices; i++)
         child_kill(&p->devices[i]);
     p->phase = POD_DEAD;
@@ -214,6 +216,7 @@ static void pod_loop(struct pod *p)
 static void pod_finish(struct pod *p)
 {
     child_done(&p->vmm);
+    child_done(&p->mds);
     for (unsigned i = 0; i < p->ndevices; i++)
         child_done(&p->devices[i]);
     control_close(p);

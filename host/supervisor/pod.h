@@ -58,6 +58,8 @@ struct pod {
     struct buf console_line;
     struct child vmm;
     struct child devices[POD_DEVICES_MAX];
+    struct child mds;   /* never started without metadata */
+    int mds_connect_fd; /* connections for appc-mds go in here; -1: none */
     unsigned ndevices;
     int children_log_fd;
     enum pod_phase phase;
