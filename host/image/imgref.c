@@ -60,8 +60,8 @@ int imgref_parse(const char *text, struct imgref *ret, struct err *err)
     }
     free(folded);
     if (str_starts(text, ACI_ID_PREFIX))
-        return err_set(err, 0,
-                       "image \"%s\" is no image ID: \"sha512-\" and up to 128 hex digits", text);
+        return err_set(err, 0, "image \"%s\" is no image ID: \"sha512-\" and up to 128 hex digits",
+                       text);
     return parse_name(text, ret, err);
 }
 
