@@ -210,9 +210,38 @@ static bool ace_make(int tag, int perm, int id, struct ace *ret)
     return false;
 }
 
+/* Would Linux take the list? One line for owner, group and others; a mask where somebody is named.
+ */
+static bool acl_is_valid(const struct ace *aces, size_t n)
+{
+    size_t count[0x21] = {0};
+    for (size_t k = 0; k < n; k++) {
+        count[aces[k].tag]++;
+        if (k && ace_cmp(&aces[k - 1], &aces[k]) == 0)
+            return false;
+    }
+    return count[0x01] == 1 && count[0x04] == 1 && count[0x20] == 1 &&
+           (count[0x10] == 1 || count[0x02] + count[0x08] == 0);
+}
+
+/*
+ * The mode that goes with a valid access ACL: Linux shows the mask, or the owning group without
+ * one, as the group's bits. libarchive has put the owning group's there.
+ */
+static void acl_mode(struct tree_inode *i, const struct ace *aces, size_t n)
+{
+    uint32_t bits[0x21] = {0};
+    bool mask = false;
+    for (size_t k = 0; k < n; k++) {
+        bits[aces[k].tag] = aces[k].perm;
+        mask |= aces[k].tag == 0x10;
+    }
+    i->mode = (i->mode & ~0777u) | bits[0x01] << 6 | bits[mask ? 0x10 : 0x04] << 3 | bits[0x20];
+}
+
 /* The ACL of one type as the value of the xattr that Linux keeps it in. */
 static int add_acl(struct builder *b, struct archive_entry *entry, int want, const char *xattr,
-                   struct xattrs *x, struct err *err)
+                   struct tree_inode *i, struct xattrs *x, struct err *err)
 {
     cleanup_free struct ace *aces = NULL;
     cleanup_with(buf_free) struct buf value = {0};
@@ -233,6 +262,12 @@ static int add_acl(struct builder *b, struct archive_entry *entry, int want, con
     if (n == 0)
         return 0;
     qsort(aces, n, sizeof(*aces), ace_cmp);
+    if (!acl_is_valid(aces, n)) {
+        b->acl_lines_lost += (uint32_t)n;
+        return 0;
+    }
+    if (want == ARCHIVE_ENTRY_ACL_TYPE_ACCESS)
+        acl_mode(i, aces, n);
     put_le(&value, ACL_VERSION, 4);
     for (size_t k = 0; k < n; k++) {
         put_le(&value, aces[k].tag, 2);
@@ -275,10 +310,11 @@ static int set_xattrs(struct builder *b, struct archive_entry *entry, struct tre
                 return -1;
     int acls = archive_entry_acl_types(entry);
     if ((acls & ARCHIVE_ENTRY_ACL_TYPE_ACCESS) &&
-        add_acl(b, entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access", &x, err) < 0)
+        add_acl(b, entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access", i, &x, err) < 0)
         return -1;
     if ((acls & ARCHIVE_ENTRY_ACL_TYPE_DEFAULT) &&
-        add_acl(b, entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default", &x, err) < 0)
+        add_acl(b, entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default", i, &x, err) <
+            0)
         return -1;
     xattrs_settle(b, &x, i);
     return 0;
@@ -288,6 +324,8 @@ int tar_attributes(struct builder *b, struct archive_entry *entry, const struct 
                    struct tree_inode *i, struct err *err)
 {
     i->mode = archive_entry_mode(entry) & (S_IFMT | 07777);
+    if (S_ISLNK(i->mode))
+        i->mode = S_IFLNK | 0777; /* whatever the archive says, Linux knows no other */
     set_mtime(entry, place, i);
     if (set_owner(entry, i, err) < 0 || set_device(entry, i, err) < 0 ||
         set_link(b, entry, i, err) < 0)
