@@ -39,11 +39,10 @@ static int export_image(struct store *s, const struct aci_id *id, const char *pa
 {
     struct aci_out *out;
     struct aci_id written;
-    int fd;
+    cleanup_close int fd = -1;
     uint64_t size;
     if (store_blob(s, id, &fd, &size, err) < 0)
         return -1;
-    cleanup_close int close_fd = fd;
     if (aci_out_open(path, compress, overwrite, &out, err) < 0)
         return -1;
     aci_out_expect(out, id);

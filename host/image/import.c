@@ -87,7 +87,7 @@ static int import_to(struct store *s, const char *path, const struct import_opti
 int import_file(struct store *s, const char *path, const struct import_options *opt,
                 struct aci_id *ret, struct err *err)
 {
-    int in, fd;
+    cleanup_close int in = -1, fd = -1;
     cleanup_free char *temp = NULL;
     if (!opt->signer && !opt->insecure)
         return err_set(err, 0,
@@ -96,10 +96,8 @@ int import_file(struct store *s, const char *path, const struct import_options *
                        path);
     if (open_archive(path, &in, err) < 0)
         return -1;
-    cleanup_close int close_in = in;
     if (store_temp(s->blobs_fd, &fd, &temp, err) < 0)
         return -1;
-    cleanup_close int close_fd = fd;
     int r = import_to(s, path, opt, in, fd, &temp, ret, err);
     if (temp)
         (void)unlinkat(s->blobs_fd, temp, 0);

@@ -114,10 +114,9 @@ static int open_checked(struct store *s, const struct aci_id *id, bool always, i
 {
     struct store_stamp stamp;
     bool same;
-    int opened;
-    if (open_blob(s, id, &opened, &stamp, &same, err) < 0)
+    cleanup_close int fd = -1;
+    if (open_blob(s, id, &fd, &stamp, &same, err) < 0)
         return -1;
-    cleanup_close int fd = opened;
     if ((always || !same) && store_check_hash(fd, id, err) < 0)
         return -1;
     if (!same && write_stamp(s, id, &stamp, err) < 0)

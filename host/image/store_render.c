@@ -298,11 +298,10 @@ static int render_plan_to_store(struct store *s, const struct render_plan *plan,
     cleanup_free char *temp = NULL;
     struct erofs_index index;
     struct key key;
-    int fd;
+    cleanup_close int fd = -1;
     key_of_plan(plan, &key);
     if (store_temp(s->rendered_fd, &fd, &temp, err) < 0)
         return -1;
-    cleanup_close int close_fd = fd;
     int r = write_index(plan, fd, &index, err);
     if (r == 0) {
         r = enter(s, &key, plan, &index, fd, temp, err);
@@ -398,10 +397,9 @@ static int compare_root(struct store *s, const struct render_plan *plan, int cac
 {
     cleanup_free char *temp = NULL;
     struct erofs_index index;
-    int fd;
+    cleanup_close int fd = -1;
     if (store_temp(s->rendered_fd, &fd, &temp, err) < 0)
         return -1;
-    cleanup_close int close_fd = fd;
     (void)unlinkat(s->rendered_fd, temp, 0);
     if (write_index(plan, fd, &index, err) < 0)
         return -1;

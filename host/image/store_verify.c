@@ -42,7 +42,7 @@ int store_verify(struct store *s, const struct aci_id *id, struct store_verdict 
     struct store_verdict v = {.intact = true};
     struct aci_image *image;
     struct err why;
-    int fd;
+    cleanup_close int fd = -1;
     uint64_t size;
     if (store_blob_checked(s, id, &fd, &size, &why) < 0) {
         if (why.errnum != EBADMSG && why.errnum != ENOENT) {
@@ -53,7 +53,6 @@ int store_verify(struct store *s, const struct aci_id *id, struct store_verdict 
         *ret = v;
         return 0;
     }
-    cleanup_close int close_fd = fd;
     if (aci_image_open(fd, "the tar", &image, NULL, &why) < 0) {
         not_intact(&v, &why);
         *ret = v;
