@@ -26,11 +26,11 @@ struct verify {
     uint8_t uuid_bytes[AC_UUID_SIZE];
 };
 
-static int read_content(const char *file, char **ret, size_t *ret_len, struct err *err)
+static int read_input(const char *file, size_t max, char **ret, size_t *ret_len, struct err *err)
 {
     if (str_eq(file, "-"))
-        return read_to_end(STDIN_FILENO, "standard input", IDENTITY_CONTENT_MAX, ret, ret_len, err);
-    return read_file_at(AT_FDCWD, file, IDENTITY_CONTENT_MAX, ret, ret_len, err);
+        return read_to_end(STDIN_FILENO, "standard input", max, ret, ret_len, err);
+    return read_file_at(AT_FDCWD, file, max, ret, ret_len, err);
 }
 
 /* The signature, without the white space around it that editors and shells add. */
@@ -42,7 +42,7 @@ static int read_signature(const struct verify *v, char **ret, struct err *err)
         *ret = xstrdup(v->signature);
         return 0;
     }
-    if (read_file_at(AT_FDCWD, v->signature_file, SIGNATURE_FILE_MAX, &text, &len, err) < 0)
+    if (read_input(v->signature_file, SIGNATURE_FILE_MAX, &text, &len, err) < 0)
         return -1;
     size_t start = strspn(text, " \t\r\n");
     memmove(text, text + start, len - start + 1);
@@ -83,7 +83,7 @@ static int verify(const struct verify *v, bool *ret_valid, struct err *err)
     cleanup_free char *signature = NULL, *content = NULL;
     size_t len;
     if (load_identity(v, &id, err) < 0 || read_signature(v, &signature, err) < 0 ||
-        read_content(v->file, &content, &len, err) < 0)
+        read_input(v->file, IDENTITY_CONTENT_MAX, &content, &len, err) < 0)
         return -1;
     return identity_verify(&id, v->uuid_bytes, content, len, signature, strlen(signature),
                            ret_valid, err);

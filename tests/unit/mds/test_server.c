@@ -161,6 +161,30 @@ static void who_completes_no_request_is_closed(void **state)
     stop(&w);
 }
 
+/* Data and end arrive before the server looks: it must not wait for more. */
+static void a_client_that_sends_no_more_is_answered_and_closed(void **state)
+{
+    static const char *const requests[] = {"GET " BASE "/pod/uuid HTTP/1.1\r\nHost: x\r\n\r\n",
+                                           "GET " BASE "/pod/uuid HTT", ""};
+    static const char *const answers[] = {UUID, "", ""};
+    struct world w;
+    (void)state;
+    start(&w, 3600 * 1000);
+    for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+        struct buf in = {0};
+        int fd = client(&w);
+        say(fd, requests[i]);
+        assert_int_equal(shutdown(fd, SHUT_WR), 0);
+        assert_true(listen_for(&w, fd, &in, SIZE_MAX));
+        assert_true(in.len >= strlen(answers[i]));
+        if (in.len)
+            assert_string_equal(in.data + in.len - strlen(answers[i]), answers[i]);
+        buf_free(&in);
+        close(fd);
+    }
+    stop(&w);
+}
+
 static void more_connections_than_allowed_are_closed(void **state)
 {
     struct world w;
@@ -190,6 +214,7 @@ int main(void)
         cmocka_unit_test(answers_are_exact),
         cmocka_unit_test(what_is_left_unfinished_leaks_nothing),
         cmocka_unit_test(who_completes_no_request_is_closed),
+        cmocka_unit_test(a_client_that_sends_no_more_is_answered_and_closed),
         cmocka_unit_test(more_connections_than_allowed_are_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
