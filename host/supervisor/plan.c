@@ -19,7 +19,7 @@ json_t *plan_encode(const struct plan *p)
                                                 (json_int_t)p->images[i].offset,
                                                 (json_int_t)p->images[i].length));
     return json_pack(
-        "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:s, s:s?, s:o, s:o}",
+        "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:s, s:s*, s:o, s:o}",
         "podDir", p->pod_dir_fd, "lock", p->lock_fd, "kvm", p->kvm_fd, "scratch", p->scratch_fd,
         "metadata", p->metadata_fd, "output", p->output_fd, "error", p->error_fd, "cpus",
         (int)p->cpus, "memory", (json_int_t)p->memory, "debug", p->debug, "prefixAlways",

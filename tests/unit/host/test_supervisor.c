@@ -248,6 +248,14 @@ static void plans_round_trip(void **state)
     assert_true(q.prefix_always && !q.prefix_never && !q.debug);
     assert_string_equal(q.qemu, "/q");
     plan_done(&q);
+    /* With KVM there is no QEMU. */
+    free(p.qemu);
+    p.qemu = NULL;
+    json_decref(doc);
+    doc = plan_encode(&p);
+    assert_int_equal(plan_decode(doc, &q, &err), 0);
+    assert_null(q.qemu);
+    plan_done(&q);
     json_object_set_new(doc, "cpus", json_integer(0));
     assert_int_equal(plan_decode(doc, &q, &err), -1);
     json_decref(doc);
