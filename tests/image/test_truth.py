@@ -144,7 +144,7 @@ def test_holes_are_holes(tmpfs):
             size = os.fstat(fd).st_size
             data = sum(b - a for a, b in truth.data_ranges(fd, size))
             os.close(fd)
-            assert data <= 4 << 20, name
+            assert data <= 16 << 20, name  # chunks that are copied; the largest file has 4 TiB
 
 
 def test_large(tmpfs):
