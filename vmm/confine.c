@@ -22,7 +22,6 @@ static const struct jail_rule rules[] = {
     {.nr = SCMP_SYS(recvfrom)},                      /* their replies */
     {.nr = SCMP_SYS(write)},                         /* serial port, statistics, the last line */
     {.nr = SCMP_SYS(pread64)},                       /* statistics of KVM */
-    {.nr = SCMP_SYS(fallocate)},                     /* memory that the guest gives back */
     {.nr = SCMP_SYS(futex)},                         /* locks, and the end of threads */
     {.nr = SCMP_SYS(tgkill)},                        /* takes a CPU out of the guest */
     {.nr = SCMP_SYS(getpid)},                        /* the same */

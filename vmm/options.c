@@ -55,15 +55,6 @@ static int parse_cpus(struct options *o, void *field, const char *value, struct 
     return 0;
 }
 
-static int parse_flag(struct options *o, void *field, const char *value, struct err *err)
-{
-    (void)o;
-    if (!str_eq(value, "yes") && !str_eq(value, "no"))
-        return err_set(err, 0, "'%s' is neither yes nor no", value);
-    *(bool *)field = str_eq(value, "yes");
-    return 0;
-}
-
 /* Takes the number up to the next ':' (or the end when `last`) off *p. */
 static int take_number(const char **p, bool last, uint64_t max, uint64_t *ret)
 {
@@ -113,7 +104,6 @@ static const struct option_rule {
     {"memory", parse_memory, offsetof(struct options, memory), RUN, RUN},
     {"cpus", parse_cpus, offsetof(struct options, cpus), RUN, RUN},
     {"device", parse_device, 0, 0, RUN | REPEAT},
-    {"balloon", parse_flag, offsetof(struct options, balloon), 0, RUN},
     {"serial-fd", parse_fd, offsetof(struct options, serial_fd), 0, RUN},
     {"stats-fd", parse_fd, offsetof(struct options, stats_fd), 0, RUN},
 };

@@ -36,7 +36,6 @@ struct options {
     const char *cmdline;
     uint64_t memory; /* bytes */
     unsigned cpus;
-    bool balloon;
     struct device_option devices[VMM_DEVICES_MAX];
     size_t ndevices;
 };

@@ -77,16 +77,15 @@ static int set_cpuid(struct vcpu *v, struct err *err)
 /* All others are zero in a fresh vCPU. */
 static int set_msrs(struct vcpu *v, struct err *err)
 {
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry entries[2];
-    } msrs = {
-        .head.nmsrs = 2,
-        .entries = {{.index = MSR_MISC_ENABLE, .data = MISC_FAST_STRINGS},
-                    {.index = MSR_MTRR_DEF_TYPE, .data = MTRR_WRITE_BACK}},
+    static const struct kvm_msr_entry entries[] = {
+        {.index = MSR_MISC_ENABLE, .data = MISC_FAST_STRINGS},
+        {.index = MSR_MTRR_DEF_TYPE, .data = MTRR_WRITE_BACK},
     };
+    cleanup_free struct kvm_msrs *msrs = xcalloc(1, sizeof(*msrs) + sizeof(entries));
 
-    if (ioctl(v->fd, KVM_SET_MSRS, &msrs) != (int)msrs.head.nmsrs)
+    msrs->nmsrs = ARRAY_SIZE(entries);
+    memcpy(msrs->entries, entries, sizeof(entries));
+    if (ioctl(v->fd, KVM_SET_MSRS, msrs) != (int)msrs->nmsrs)
         return err_set(err, errno, "KVM refuses the initial MSRs");
     return 0;
 }

@@ -25,7 +25,6 @@ static void all_options(void **state)
                           "--device=19:3:11",
                           "--serial-fd=1",
                           "--stats-fd=2",
-                          "--balloon=yes",
                           NULL};
     struct options o;
     struct err err;
@@ -40,7 +39,6 @@ static void all_options(void **state)
     assert_string_equal(o.cmdline, "quiet reboot=t");
     assert_int_equal(o.memory, 512 << 20);
     assert_int_equal(o.cpus, 2);
-    assert_true(o.balloon);
     assert_int_equal(o.ndevices, 2);
     assert_int_equal(o.devices[0].id, 4);
     assert_int_equal(o.devices[1].id, 19);
@@ -59,7 +57,6 @@ static void defaults(void **state)
     assert_int_equal(o.initrd_fd, -1);
     assert_int_equal(o.serial_fd, -1);
     assert_int_equal(o.stats_fd, -1);
-    assert_false(o.balloon);
     assert_int_equal(o.ndevices, 0);
 }
 
@@ -100,7 +97,6 @@ static void bad_values(void **state)
         {"--device=4:1:2147483648", "ID:QUEUES:FD"},
         {"--initrd-fd=x", "'x' is not a descriptor"},
         {"--initrd-fd=", "is not a descriptor"},
-        {"--balloon=maybe", "neither yes nor no"},
         {"--cpus=2", "given twice"},
         {"--cpu=2", "unknown argument '--cpu=2'"},
         {"--cpus", "unknown argument"},

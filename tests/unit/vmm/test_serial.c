@@ -142,6 +142,16 @@ static void many_ports(void **state)
     assert_int_equal(s.nports, STATS_PORTS);
 }
 
+/* struct kvm_stats_desc with its name. */
+struct desc {
+    uint32_t flags;
+    int16_t exponent;
+    uint16_t size;
+    uint32_t offset;
+    uint32_t bucket_size;
+    char name[16];
+};
+
 /* The layout of KVM_GET_STATS_FD in a file, with a header that can be spoilt. */
 static void kvm_statistics(void **state)
 {
@@ -149,17 +159,12 @@ static void kvm_statistics(void **state)
     struct {
         struct kvm_stats_header h;
         char id[16];
-        struct kvm_stats_desc d0;
-        char name0[16];
-        struct kvm_stats_desc d1;
-        char name1[16];
+        struct desc descs[2];
         uint64_t values[2];
     } file = {
         .h = {.name_size = 16, .num_desc = 2, .desc_offset = sizeof(struct kvm_stats_header) + 16},
-        .d0 = {.size = 1, .offset = 0},
-        .name0 = "exits",
-        .d1 = {.size = 1, .offset = 8},
-        .name1 = "halts",
+        .descs = {{.size = 1, .offset = 0, .name = "exits"},
+                  {.size = 1, .offset = 8, .name = "halts"}},
         .values = {77, 0}};
     char path[] = "/tmp/kvm-stats-XXXXXX";
     cleanup_close int fd = mkstemp(path);

@@ -6,21 +6,27 @@
 #include "tests/unit/vmm/util.h"
 #include "vmm/x86/x86.h"
 
+/* Laid out as struct kvm_cpuid2 with room behind it. */
 struct list {
-    struct kvm_cpuid2 head;
+    uint32_t nent, padding;
     struct kvm_cpuid_entry2 entries[64];
 };
+
+static void filter(struct list *l, const struct x86_cpu *cpu)
+{
+    x86_cpuid_filter((struct kvm_cpuid2 *)l, cpu);
+}
 
 static void put(struct list *l, uint32_t function, uint32_t index, uint32_t eax, uint32_t ebx,
                 uint32_t ecx, uint32_t edx)
 {
-    l->entries[l->head.nent++] = (struct kvm_cpuid_entry2){
+    l->entries[l->nent++] = (struct kvm_cpuid_entry2){
         .function = function, .index = index, .eax = eax, .ebx = ebx, .ecx = ecx, .edx = edx};
 }
 
 static const struct kvm_cpuid_entry2 *get(const struct list *l, uint32_t function, uint32_t index)
 {
-    for (uint32_t i = 0; i < l->head.nent; i++)
+    for (uint32_t i = 0; i < l->nent; i++)
         if (l->entries[i].function == function && l->entries[i].index == index)
             return &l->entries[i];
     fail_msg("leaf %#x.%u is missing", function, index);
@@ -59,7 +65,7 @@ static struct list filtered(const char *vendor, unsigned index, unsigned count)
     struct list l = host(vendor);
     struct x86_cpu cpu = {.index = index, .count = count, .tsc_deadline = true};
 
-    x86_cpuid_filter(&l.head, &cpu);
+    filter(&l, &cpu);
     return l;
 }
 
@@ -100,7 +106,7 @@ static void no_deadline_timer(void **state)
     struct list l = host(INTEL);
     struct x86_cpu cpu = {.count = 1, .tsc_deadline = false};
 
-    x86_cpuid_filter(&l.head, &cpu);
+    filter(&l, &cpu);
     assert_false(get(&l, 1, 0)->ecx & (1u << 24));
 }
 
@@ -113,7 +119,7 @@ static void deadline_timer_is_offered(void **state)
 
     l.entries[1].ecx = 0;
     l.entries[5].eax = 0;
-    x86_cpuid_filter(&l.head, &cpu);
+    filter(&l, &cpu);
     assert_true(get(&l, 1, 0)->ecx & (1u << 24));
     assert_int_equal(get(&l, 6, 0)->eax, 4); /* ARAT */
 }
@@ -145,8 +151,8 @@ static void no_leaf_beyond_the_highest(void **state)
     struct x86_cpu cpu = {.count = 1};
 
     l.entries[0].eax = 0xd;
-    x86_cpuid_filter(&l.head, &cpu);
-    for (uint32_t i = 0; i < l.head.nent; i++)
+    filter(&l, &cpu);
+    for (uint32_t i = 0; i < l.nent; i++)
         assert_int_not_equal(l.entries[i].function, 0x1f);
 }
 
@@ -210,11 +216,11 @@ static void room(void **state)
     struct list l = {0};
     struct x86_cpu cpu = {.count = 2};
 
-    x86_cpuid_filter(&l.head, &cpu);
-    assert_int_equal(l.head.nent, 0);
+    filter(&l, &cpu);
+    assert_int_equal(l.nent, 0);
     put(&l, 0, 0, 0x1f, 0, 0, 0);
-    x86_cpuid_filter(&l.head, &cpu);
-    assert_in_range(l.head.nent, 1, 1 + X86_CPUID_EXTRA);
+    filter(&l, &cpu);
+    assert_in_range(l.nent, 1, 1 + X86_CPUID_EXTRA);
 }
 
 int main(void)
