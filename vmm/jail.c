@@ -153,11 +153,12 @@ static bool landlock_all(void)
 
 static int drop_capabilities(struct err *err)
 {
-    for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++) {
-        /* Only who has CAP_SETPCAP may; who has not has nothing to drop the bounds from. */
-        if (prctl(PR_CAPBSET_DROP, cap) && errno != EPERM)
-            return err_set(err, errno, "jail: cannot drop capability %lu", cap);
-    }
+    /* EINVAL is the end of the list. Who may not drop (EPERM) has nothing to drop either. */
+    unsigned long cap = 0;
+    while (!prctl(PR_CAPBSET_DROP, cap))
+        cap++;
+    if (errno != EINVAL && errno != EPERM)
+        return err_set(err, errno, "jail: cannot drop capability %lu", cap);
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
     if (syscall(SYS_capset, &head, none))

@@ -61,6 +61,9 @@ int jail_seal(const struct jail_rule *rules, size_t nrules, const struct jail_ru
     int e = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
     if (e < 0)
         return err_set(err, -e, "jail: cannot filter the system calls of all threads");
+    /* Calls in another mode of the processor have other numbers: none is allowed. */
+    if (seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS))
+        return err_set(err, 0, "jail: cannot make a system call filter");
     int bad = add_rules(ctx, rules, nrules) || (more && add_rules(ctx, more, nmore));
 #ifdef JAIL_SANITIZED
     bad = bad || add_rules(ctx, sanitizer_rules, ARRAY_SIZE(sanitizer_rules));

@@ -113,7 +113,7 @@ class Bench:
 
     def boot(self, fronts, initrd):
         args = ["qemu-system-x86_64", "-M", "microvm,acpi=off,rtc=off,memory-backend=mem", "-accel",
-                "tcg,thread=multi", "-cpu", "max", "-m", "256M", "-object",
+                "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "256M", "-object",
                 "memory-backend-memfd,id=mem,size=256M,share=on", "-nodefaults", "-no-user-config",
                 "-no-reboot", "-display", "none", "-serial", "stdio", "-global",
                 "virtio-mmio.force-legacy=false", "-kernel", kernel(), "-initrd", str(initrd),
@@ -175,8 +175,8 @@ def test_all_devices_under_tcg(bench, tmp_path):
         ("vhost-user-blk", bench.device("blk", f"--extent={head}:100:{cut}", f"--extent={tail}:0:{rest}",
                                         f"--extent=zero:{MIB}", "--read-only", "--serial=images",
                                         fds=[head, tail])),
-        ("vhost-user-blk", bench.device("blk", f"--extent={scratch_fd}:0:{256 * MIB}", "--serial=scratch",
-                                        fds=[scratch_fd])),
+        ("vhost-user-blk,num-queues=2", bench.device("blk", f"--extent={scratch_fd}:0:{256 * MIB}", "--serial=scratch",
+                                        "--queues=2", fds=[scratch_fd])),
         ("vhost-user-vsock-device", bench.device("vsock", f"--connect-fd={theirs.fileno()}", "--guest-cid=3",
                                                  fds=[theirs.fileno()])),
         ("vhost-user-rng", bench.device("rng")),

@@ -149,9 +149,7 @@ static void vsock_stopped(struct device *d, unsigned q)
 static bool vsock_busy(const struct device *d)
 {
     const struct vsock *v = (const struct vsock *)((const char *)d - offsetof(struct vsock, dev));
-    const struct vsock_conn *c;
-    TAILQ_FOREACH(c, &v->all, all_link)
-    {
+    for (const struct vsock_conn *c = TAILQ_FIRST(&v->all); c; c = TAILQ_NEXT(c, all_link)) {
         if (c->ring.len)
             return true;
     }

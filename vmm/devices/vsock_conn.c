@@ -51,10 +51,9 @@ static void close_socket(struct vsock_conn *c)
     c->readable = false;
 }
 
+/* For one that waits: the other end is the supervisor's now, or nobody's. */
 static void stop_waiting(struct vsock_conn *c)
 {
-    if (c->peer_fd < 0)
-        return;
     close(c->peer_fd);
     c->peer_fd = -1;
     TAILQ_REMOVE(&c->v->waiting, c, wait_link);
@@ -65,7 +64,8 @@ void vsock_conn_free(struct vsock_conn *c)
 {
     struct vsock *v = c->v;
     table_remove(c);
-    stop_waiting(c);
+    if (c->peer_fd >= 0)
+        stop_waiting(c);
     close_socket(c);
     if (c->is_lingering)
         TAILQ_REMOVE(&v->lingering, c, linger_link);
@@ -246,8 +246,8 @@ int vsock_handover_all(void *data, uint32_t events, struct err *err)
         loop_remove(&v->dev.loop, &v->supervisor);
         v->supervisor.fd = -1;
     }
-    while (!TAILQ_EMPTY(&v->waiting)) {
-        struct vsock_conn *c = TAILQ_FIRST(&v->waiting);
+    for (struct vsock_conn *c = TAILQ_FIRST(&v->waiting), *next; c; c = next) {
+        next = TAILQ_NEXT(c, wait_link);
         if (v->supervisor.fd >= 0 && !handover(c))
             continue;
         if (v->supervisor.fd >= 0 && errno == EAGAIN)

@@ -108,10 +108,11 @@ static void run(struct input *in, struct rng *rng, struct vhost_user *vu, int so
         }
         send_message(in, sock);
         /* A message that claims to be longer than it is waits for the rest, so there is an end. */
-        if (input_rarely(in))
+        bool last = input_rarely(in);
+        if (last)
             shutdown(sock, SHUT_WR);
         rng->dev.again |= 1;
-        if (device_turn(&rng->dev, &err) || vu->closed)
+        if (device_turn(&rng->dev, &err) || vu->closed || last)
             return;
         drop_replies(sock);
     }
