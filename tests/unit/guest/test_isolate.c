@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Isolators: what the table makes of a list, without a guest (ISO-02, ISO-06, ISO-15, ISO-40 to ISO-57). */
+/* Isolators: what the table makes of a list, without a guest (ISO-02, ISO-06, ISO-15, ISO-40 to
+ * ISO-57). */
 #include "scratch.h"
 
 #include <errno.h>
@@ -51,9 +52,9 @@ static void apply(const char *json, enum ac_isolator_scope scope, struct isolati
     size_t i;
     assert_non_null(list);
     json_array_foreach (list, i, item)
-        rows[isolators.n++] = (struct ac_isolator){
-            .name = (char *)json_string_value(json_object_get(item, "name")),
-            .value = json_object_get(item, "value")};
+        rows[isolators.n++] =
+            (struct ac_isolator){.name = (char *)json_string_value(json_object_get(item, "name")),
+                                 .value = json_object_get(item, "value")};
     struct isolate_target target = {.scope = scope, .cgroup = group.fd, .isolation = iso};
     buf_reset(&reports);
     isolation_init(iso);
@@ -172,9 +173,10 @@ static void errno_names_are_known(void **state)
 {
     (void)state;
     static const char *const posix[] = {
-        "E2BIG",  "EACCES", "EADDRINUSE", "EAGAIN",  "EBADF",   "EBADMSG",   "ECANCELED", "EDEADLK",
-        "EDOM",   "EDQUOT", "EEXIST",     "EFAULT",  "EILSEQ",  "EMULTIHOP", "ENOLCK",    "ENOSYS",
-        "ENOTSUP", "EOVERFLOW", "EOWNERDEAD", "EPERM", "ERANGE", "ESTALE",   "ETXTBSY",   "EXDEV"};
+        "E2BIG",      "EACCES",    "EADDRINUSE", "EAGAIN", "EBADF",   "EBADMSG",
+        "ECANCELED",  "EDEADLK",   "EDOM",       "EDQUOT", "EEXIST",  "EFAULT",
+        "EILSEQ",     "EMULTIHOP", "ENOLCK",     "ENOSYS", "ENOTSUP", "EOVERFLOW",
+        "EOWNERDEAD", "EPERM",     "ERANGE",     "ESTALE", "ETXTBSY", "EXDEV"};
     for (size_t i = 0; i < ARRAY_SIZE(posix); i++)
         assert_true(errno_number(posix[i]) > 0);
     assert_int_equal(errno_number("EHWPOISON"), EHWPOISON);
