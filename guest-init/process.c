@@ -201,10 +201,11 @@ int process_start(const struct process_spec *spec, struct process *ret, struct e
     pid_t pid = fork_into(spec->cgroup);
     if (pid == 0)
         child(spec, failure);
+    int forked = errno;
+    close(take_fd(writer)); /* the child has the only one until it executes */
     if (pid < 0) {
-        int saved = errno;
         munmap(failure, sizeof(*failure));
-        return err_set(err, saved, "can't fork");
+        return err_set(err, forked, "can't fork");
     }
     *ret = (struct process){.pid = pid, .started = take_fd(reader), .failure = failure};
     return 0;

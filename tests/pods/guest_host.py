@@ -92,7 +92,7 @@ class Connection:
 class Guest:
     """One virtual machine. Start it, look at `messages` and `streams`, wait() for its end."""
 
-    def __init__(self, work, images, apps, scratch=True, memory="512M", cpus=2, debug=False, **config):
+    def __init__(self, work, images, apps, scratch=True, memory="512M", cpus=2, debug=False, replace=None, **config):
         self.work = work
         self.messages = []
         self.streams = {}      # (app, stream): bytes, complete once the guest has ended
@@ -105,6 +105,7 @@ class Guest:
         self.close_on_end = True
         self.scratch = scratch
         self.config = self.make_config(images, apps, scratch, debug, config)
+        self.config.update(replace or {})
         self.start(memory, cpus, debug)
 
     def make_config(self, images, apps, scratch, debug, config):
