@@ -70,7 +70,9 @@ int cgroup_setup(const char *root, struct err *err)
     (void)cgroup_write(init, "memory.min", INIT_MEMORY_MIN);
     (void)cgroup_write(init, "cpu.weight", "10000");
     cleanup_close int pod = make_group(rootfd, CGROUP_POD, err);
-    return pod < 0 ? -1 : enable_controllers(pod, err);
+    if (pod < 0 || enable_controllers(pod, err) < 0)
+        return -1;
+    return cgroup_filter_devices(pod, err);
 }
 
 int cgroup_open_pod(const char *root, struct err *err)

@@ -25,6 +25,12 @@ int cgroup_make_app(const char *root, const char *name, int *ret_events, struct 
 /* The pod's group. */
 int cgroup_open_pod(const char *root, struct err *err);
 
+/*
+ * Restricts the processes of the group and of all below it to the devices that
+ * every app has in /dev: a node that an app makes itself opens nothing more.
+ */
+int cgroup_filter_devices(int dirfd, struct err *err);
+
 /* Writes one value to a file of a group; 0, or -1 with errno. */
 int cgroup_write(int dirfd, const char *file, const char *value);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,6 +31,12 @@ int mnt_new(const char *fstype, const struct mnt_option *options, uint64_t attrs
     cleanup_close int fsfd = fsopen(fstype, FSOPEN_CLOEXEC);
     if (fsfd < 0)
         return err_set(err, errno, "the kernel can't do file system %s", fstype);
+    /* What /proc/mounts calls it; unless the options have a source. */
+    bool named = false;
+    for (const struct mnt_option *o = options; o && o->key; o++)
+        named = named || strcmp(o->key, "source") == 0;
+    if (!named && fsconfig(fsfd, FSCONFIG_SET_STRING, "source", fstype, 0) < 0)
+        return fail(fsfd, errno, fstype, err);
     for (const struct mnt_option *o = options; o && o->key; o++) {
         int r = o->value ? fsconfig(fsfd, FSCONFIG_SET_STRING, o->key, o->value, 0)
                          : fsconfig(fsfd, FSCONFIG_SET_FLAG, o->key, NULL, 0);

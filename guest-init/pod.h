@@ -24,8 +24,9 @@ struct app_process {
     struct pod *pod;
     size_t app;
     enum proc_kind kind;
-    bool alive;   /* started and not reaped */
-    bool running; /* has executed its program */
+    bool alive;    /* started and not reaped */
+    bool resolved; /* it is known whether it has executed its program ... */
+    bool running;  /* ... and it has */
     struct process process;
     struct loop_source source; /* of process.started */
 };

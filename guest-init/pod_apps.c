@@ -34,6 +34,7 @@ static void resolve_start(struct app_process *ap)
     pid_t pid = ap->process.pid;
     process_done(&ap->process);
     ap->process.pid = pid;
+    ap->resolved = true;
     ap->running = ok;
     if (ok)
         lifecycle_started(l, ap->app, ap->kind, (uint32_t)pid);
@@ -71,7 +72,7 @@ static int op_start(void *ctx, size_t i, enum proc_kind kind, struct err *err)
     if (process_start(&spec, &ap->process, err) < 0)
         return -1;
     ap->alive = true;
-    ap->running = false;
+    ap->resolved = ap->running = false;
     ap->source = (struct loop_source){.fd = -1, .fn = on_started, .ctx = ap};
     /* Should this fail, the end of the process is still noticed by SIGCHLD. */
     (void)loop_add(&p->loop, &ap->source, ap->process.started, EPOLLIN, NULL);
@@ -149,7 +150,7 @@ static void exited(struct app_process *ap, int status)
 {
     int signo = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     ap->alive = false;
-    if (!ap->running) /* both events may be there at once: the start comes first */
+    if (!ap->resolved) /* both events may be there at once: the start comes first */
         resolve_start(ap);
     if (ap->running)
         lifecycle_exited(&ap->pod->life, ap->app, ap->kind,

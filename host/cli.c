@@ -14,6 +14,9 @@ int cli_fail(const struct err *err, int code)
     return code;
 }
 
+/* The words up to the sub-command that runs, such as "appc-vm image", for usage texts. */
+static char invoked_as[64] = "appc-vm";
+
 void cli_warn(const char *fmt, ...)
 {
     struct err e;
@@ -45,8 +48,10 @@ int cli_dispatch(const struct command *table, const char *prefix, int argc, char
     for (const struct command *c = table; c->name; c++) {
         if (strcmp(c->name, name) != 0)
             continue;
-        if (!c->subcommands)
+        if (!c->subcommands) {
+            snprintf(invoked_as, sizeof(invoked_as), "%s", prefix);
             return c->run(c, argc - 1, argv + 1);
+        }
         char longer[64];
         snprintf(longer, sizeof(longer), "%s %s", prefix, name);
         return cli_dispatch(c->subcommands, longer, argc - 1, argv + 1);
@@ -62,10 +67,11 @@ static int check_operands(const struct command *self, int n, int min, int max)
     if (n >= min && (max < 0 || n <= max))
         return -1;
     if (n < min)
-        err_fill(&err, 0, "%s needs %s; see \"%s --help\"", self->name, self->operands, self->name);
+        err_fill(&err, 0, "%s needs %s; see \"%s %s --help\"", self->name, self->operands,
+                 invoked_as, self->name);
     else
-        err_fill(&err, 0, "%s takes at most %d operand%s; see \"%s --help\"", self->name, max,
-                 max == 1 ? "" : "s", self->name);
+        err_fill(&err, 0, "%s takes at most %d operand%s; see \"%s %s --help\"", self->name, max,
+                 max == 1 ? "" : "s", invoked_as, self->name);
     return cli_fail(&err, CLI_USAGE);
 }
 
@@ -77,7 +83,8 @@ int cli_parse_rest(const struct command *self, const struct opt *table, int argc
     if (r < 0)
         return cli_fail(&err, CLI_USAGE);
     if (r == 1) {
-        printf("usage: appc-vm %s [OPTION…] %s\n%s\n", self->name, self->operands, self->summary);
+        printf("usage: %s %s [OPTION…] %s\n%s\n", invoked_as, self->name, self->operands,
+               self->summary);
         if (table->name)
             printf("\noptions:\n");
         opt_print_help(table);

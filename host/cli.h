@@ -25,6 +25,7 @@ struct command {
 
 /* Rows of the table in main.c, each in the file of its name. */
 extern const struct command image_commands[];
+extern const struct command metadata_commands[];
 int cmd_build(const struct command *self, int argc, char **argv);
 int cmd_check(const struct command *self, int argc, char **argv);
 int cmd_fetch(const struct command *self, int argc, char **argv);

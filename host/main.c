@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"image", NULL, "list, check, unpack and remove images", NULL, image_commands},
     {"list", "", "list the pods", cmd_list, NULL},
     {"logs", "POD", "print what the apps of a pod wrote", cmd_logs, NULL},
+    {"metadata", "COMMAND", "check signatures of the metadata service", NULL, metadata_commands},
     {"rm", "POD…", "remove pods that have ended", cmd_rm, NULL},
     {"run", "POD.json | IMAGE… [-- ARGUMENT…]", "run a pod", cmd_run, NULL},
     {"status", "POD", "show the state of a pod and its apps", cmd_status, NULL},

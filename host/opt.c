@@ -14,6 +14,8 @@
 static bool is_choice(const char *choices, const char *value)
 {
     size_t n = strlen(value);
+    if (strchr(value, '|'))
+        return false;
     for (const char *p = choices; p; p = strchr(p, '|')) {
         p += *p == '|';
         if (n && strncmp(p, value, n) == 0 && (p[n] == '|' || p[n] == '\0'))

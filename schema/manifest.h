@@ -170,8 +170,9 @@ struct ac_pod_manifest {
  * Parse and validate. `text` need not be NUL-terminated. 0 with *ret (free
  * with the matching _free), or -1 with *fault (NULL allowed) and *ret
  * untouched. With `template`, a pod manifest may leave out image.id when
- * image.name is given, acVersion (AC_VERSION then), and volumes that its
- * mounts name; schema/reified.h checks what has to be there in the end.
+ * image.name is given, acVersion (AC_VERSION then), the elements of apps, and
+ * volumes that its mounts name; schema/reified.h checks what has to be there
+ * in the end.
  */
 int ac_image_manifest_parse(const char *text, size_t len, struct ac_image_manifest **ret,
                             struct ac_fault *fault);

@@ -171,12 +171,13 @@ static int parse_pod_port(const struct node *item, void *ctx)
     return p->has_pod_port ? parse_port(&pod_port, &p->pod_port) : 0;
 }
 
+/* A template may have no apps yet: the command line can add them. */
 static int parse_apps(const struct node *root, struct ac_pod_manifest *m)
 {
     struct node apps;
     if (node_need(root, "apps", &apps) < 0 || node_each(&apps, parse_pod_app, m) < 0)
         return -1;
-    return m->napps ? 0 : node_fault(&apps, "must not be empty");
+    return m->napps || root->r->template ? 0 : node_fault(&apps, "must not be empty");
 }
 
 static int parse_pod(const struct node *root, struct ac_pod_manifest *m)

@@ -50,16 +50,28 @@ static int check_app(const struct node *item, const struct ac_pod_app *a)
     return check_mount_points(&app, a);
 }
 
+static int check_all(const struct node *root, const struct ac_pod_manifest *m)
+{
+    struct place at;
+    struct node apps;
+    if (node_need(root, "apps", &apps) < 0)
+        return -1;
+    if (m->napps == 0)
+        return node_fault(&apps, "must not be empty");
+    if (check_pod(root, m) < 0)
+        return -1;
+    for (size_t i = 0; i < m->napps; i++)
+        if (check_app(place_of(&at, root, "apps", i, NULL), &m->apps[i]) < 0)
+            return -1;
+    return 0;
+}
+
 int ac_pod_manifest_check_reified(const struct ac_pod_manifest *m, struct ac_fault *fault)
 {
     struct reader r = {.fault = fault};
     json_t *tree = ac_pod_manifest_to_json(m);
     struct node root = {.r = &r, .v = tree};
-    int result = check_pod(&root, m);
-    for (size_t i = 0; result == 0 && i < m->napps; i++) {
-        struct place at;
-        result = check_app(place_of(&at, &root, "apps", i, NULL), &m->apps[i]);
-    }
+    int result = check_all(&root, m);
     json_decref(tree);
     return result;
 }

@@ -12,6 +12,8 @@ root=$(dirname "$here")
 suites=${*:-unit asan lint fuzz pods kvm}
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
+# pytest is the one of Debian, whatever other python3 comes first.
+python=/usr/bin/python3
 passed=0
 failed=0
 export APPC_VM_BUILD="$build"
@@ -50,8 +52,8 @@ meson_tests() { # BUILD_DIR NAME
 pytests() { # NAME PATH…
     name=$1
     shift
-    python3 -m pytest -q -rf --tb=short -p no:cacheprovider --junitxml="$results/$name.xml" "$@"
-    set -- $(python3 "$here/count_junit.py" "$results/$name.xml")
+    "$python" -m pytest -q -rf --tb=short -p no:cacheprovider --junitxml="$results/$name.xml" "$@"
+    set -- $("$python" "$here/count_junit.py" "$results/$name.xml")
     count "$1" "$2"
 }
 
@@ -90,7 +92,7 @@ suite_fuzz() {
 suite_lint() {
     check "clang-format" sh -c 'cd "$1" && git ls-files "*.c" "*.h" | xargs clang-format --dry-run -Werror' sh "$root"
     check "cppcheck" sh "$here/lint.sh" cppcheck "$root" "$build"
-    check "function and file sizes" python3 "$here/sizes.py" "$root"
+    check "function and file sizes" "$python" "$here/sizes.py" "$root"
     check "shell syntax" sh -n "$root/dev" "$here"/*.sh "$root"/images/*.sh "$root"/kernel-config/*.sh
 }
 

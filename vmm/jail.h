@@ -64,7 +64,7 @@ struct jail_rule {
 
 /*
  * From here on the calls in `rules` (and `more`, if not NULL) are all there is; any other kills the
- * process. 0 or -1.
+ * process. Holds for every thread that exists. 0 or -1.
  */
 int jail_seal(const struct jail_rule *rules, size_t nrules, const struct jail_rule *more,
               size_t nmore, struct err *err);

@@ -57,13 +57,17 @@ int jail_seal(const struct jail_rule *rules, size_t nrules, const struct jail_ru
     cleanup_with(release) scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
     if (!ctx)
         return err_set(err, 0, "jail: cannot make a system call filter");
+    /* A filter is a thread's own; this gives it to all that the process has. */
+    int e = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
+    if (e < 0)
+        return err_set(err, -e, "jail: cannot filter the system calls of all threads");
     int bad = add_rules(ctx, rules, nrules) || (more && add_rules(ctx, more, nmore));
 #ifdef JAIL_SANITIZED
     bad = bad || add_rules(ctx, sanitizer_rules, ARRAY_SIZE(sanitizer_rules));
 #endif
     if (bad)
         return err_set(err, errno, "jail: cannot add to the system call filter");
-    int e = seccomp_load(ctx);
+    e = seccomp_load(ctx);
     if (e < 0)
         return err_set(err, -e, "jail: cannot load the system call filter");
     return 0;

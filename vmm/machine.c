@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "vmm/arch.h"
+#include "vmm/confine.h"
 
 static uint64_t now_ns(void)
 {
@@ -29,15 +30,16 @@ static uint64_t now_ns(void)
 
 void machine_end(struct machine *m, enum machine_end end, const struct err *failure)
 {
-    pthread_mutex_lock(&m->end_lock);
+    pthread_mutex_lock(&m->lock);
     if (!machine_ended(m)) {
         m->ended_ns = now_ns();
         if (failure)
             m->failure = *failure;
         atomic_store(&m->end, end);
+        pthread_cond_broadcast(&m->changed);
         eventfd_write(m->end_event, 1);
     }
-    pthread_mutex_unlock(&m->end_lock);
+    pthread_mutex_unlock(&m->lock);
 }
 
 /* Asks every device process for its features; the answers are read when the kernel is loaded. */
@@ -70,7 +72,8 @@ static int connect_device(struct machine *m, size_t slot, struct err *err)
                              err);
 }
 
-static int finish_device(struct machine *m, size_t slot, struct err *err)
+/* Reads what the device process says of itself, and shows it to the guest. */
+static int introduce_device(struct machine *m, size_t slot, struct err *err)
 {
     struct device *d = &m->devices[slot];
     uint8_t config[VIRTIO_CONFIG_MAX];
@@ -80,7 +83,7 @@ static int finish_device(struct machine *m, size_t slot, struct err *err)
     virtio_mmio_init(&d->mmio, m->options->devices[slot].id, d->front.nqueues, d->front.features,
                      config, m->pages + slot * VIRTIO_MMIO_PAGE, &m->memory, &vhost_front_backend,
                      &d->front);
-    return connect_device(m, slot, err);
+    return 0;
 }
 
 /* One slot for all pages. Where a slot can't be read-only, reads are exits. */
@@ -118,6 +121,7 @@ static int create_vm(struct machine *m, struct err *err)
 {
     if (kvm_create(&m->kvm, m->options->kvm_fd, m->options->cpus, err) || arch_vm_init(m, err))
         return -1;
+    m->stats_fd = kvm_stats_fd(&m->kvm, m->kvm.vm);
     for (size_t i = 0; i < m->memory.nregions; i++) {
         const struct memory_region *r = &m->memory.regions[i];
 
@@ -135,22 +139,34 @@ static int create_vcpus(struct machine *m, uint64_t entry, struct err *err)
     return 0;
 }
 
-static int build(struct machine *m, struct err *err)
+static int make_events(struct machine *m, struct err *err)
 {
-    uint64_t entry;
-
     m->end_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     m->ack_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (m->end_event < 0 || m->ack_event < 0)
         return err_set(err, errno, "can't make an eventfd");
+    return 0;
+}
+
+/* All that needs system calls beyond those of a running machine. */
+static int build(struct machine *m, struct err *err)
+{
+    uint64_t entry;
+
     arch_memory_layout(m->options->memory, &m->memory);
-    if (memory_create(&m->memory, err) || begin_devices(m, err) || create_vm(m, err) ||
-        arch_load(m, &entry, err))
+    if (make_events(m, err) || memory_create(&m->memory, err) || begin_devices(m, err) ||
+        create_vm(m, err) || arch_load(m, &entry, err))
         return -1;
     for (size_t i = 0; i < m->ndevices; i++)
-        if (finish_device(m, i, err))
+        if (connect_device(m, i, err))
             return -1;
     return create_vcpus(m, entry, err);
+}
+
+static void close_event(int fd)
+{
+    if (fd >= 0)
+        close(fd);
 }
 
 static void destroy(struct machine *m)
@@ -162,12 +178,10 @@ static void destroy(struct machine *m)
     if (m->pages)
         munmap(m->pages, m->ndevices * VIRTIO_MMIO_PAGE);
     memory_destroy(&m->memory);
-    for (size_t i = 0; i < 3; i++) {
-        int fd = (int[]){m->end_event, m->ack_event, m->serial_irq}[i];
-
-        if (fd >= 0)
-            close(fd);
-    }
+    close_event(m->end_event);
+    close_event(m->ack_event);
+    close_event(m->serial_irq);
+    close_event(m->stats_fd);
     free(m);
 }
 
@@ -226,13 +240,6 @@ static const char *const end_names[] = {
     [MACHINE_STOPPED] = "stopped",
 };
 
-static void print_kvm_stats(struct machine *m, int of, struct buf *b)
-{
-    cleanup_close int fd = kvm_stats_fd(&m->kvm, of);
-
-    stats_print_kvm(fd, b);
-}
-
 static void write_stats(struct machine *m)
 {
     cleanup_with(buf_free) struct buf b = {0};
@@ -246,29 +253,32 @@ static void write_stats(struct machine *m)
                (unsigned long long)(m->started_ns ? m->ended_ns - m->started_ns : 0));
     stats_print(&sum, &b);
     buf_adds(&b, ", \"kvm\": ");
-    print_kvm_stats(m, m->kvm.vm, &b);
+    stats_print_kvm(m->stats_fd, &b);
     buf_adds(&b, ", \"kvm_cpus\": [");
     for (size_t i = 0; i < m->nvcpus; i++) {
         buf_adds(&b, i ? ", " : "");
-        print_kvm_stats(m, m->vcpus[i].fd, &b);
+        stats_print_kvm(m->vcpus[i].stats_fd, &b);
     }
     buf_adds(&b, "]}\n");
     write_all(m->options->stats_fd, b.data, b.len); /* a reader that left does not matter */
 }
 
-static int run(struct machine *m, struct err *err)
+/* From the closed jail to the end of the guest. */
+static int run(struct machine *m, int signals, struct err *err)
 {
-    cleanup_close int signals = open_signals(err);
-    int r;
-
-    if (signals < 0)
+    if (confine_seal(err))
         return -1;
+    for (size_t i = 0; i < m->ndevices; i++)
+        if (introduce_device(m, i, err))
+            return -1;
     m->started_ns = now_ns();
-    r = vcpu_start_all(m, err);
-    if (!r)
-        r = wait_for_end(m, signals, err);
-    machine_end(m, MACHINE_FAILED, r ? err : NULL); /* no effect after an end */
-    vcpu_stop_all(m);
+    vcpu_release_all(m);
+    return wait_for_end(m, signals, err);
+}
+
+/* Says how it ended, when all threads are gone. */
+static int result(struct machine *m, struct err *err)
+{
     switch ((enum machine_end)atomic_load(&m->end)) {
     case MACHINE_RESET:
         return 0;
@@ -280,19 +290,30 @@ static int run(struct machine *m, struct err *err)
     }
 }
 
+static int build_and_run(struct machine *m, struct err *err)
+{
+    cleanup_close int signals = open_signals(err);
+
+    if (signals < 0 || build(m, err))
+        return -1;
+    if (vcpu_start_all(m, err) || run(m, signals, err))
+        machine_end(m, MACHINE_FAILED, err);
+    vcpu_stop_all(m);
+    write_stats(m);
+    return result(m, err);
+}
+
 int machine_run(const struct options *options, struct err *err)
 {
     struct machine *m = xcalloc(1, sizeof(*m));
     int r;
 
     m->options = options;
-    m->memory.fd = m->kvm.vm = m->end_event = m->ack_event = m->serial_irq = -1;
-    pthread_mutex_init(&m->end_lock, NULL);
-    r = build(m, err);
-    if (!r) {
-        r = run(m, err);
-        write_stats(m);
-    }
+    m->memory.fd = m->kvm.vm = m->stats_fd = -1;
+    m->end_event = m->ack_event = m->serial_irq = -1;
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_cond_init(&m->changed, NULL);
+    r = confine_enter(options, err) || build_and_run(m, err) ? -1 : 0;
     destroy(m);
     return r;
 }

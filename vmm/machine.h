@@ -2,7 +2,8 @@
 /*
  * The virtual machine of one pod, and the map of the program.
  *
- *   main.c            options, jail, machine_run
+ *   main.c            options, machine_run
+ *   confine.c         the jail and its system calls
  *   machine.c         puts the parts together and waits for the end
  *   kvm.c             the VM: capabilities, memory slots, eventfds
  *   vcpu.c            a thread per CPU, the KVM_RUN loop, exits
@@ -39,6 +40,7 @@ struct vcpu {
     unsigned index;
     int fd;
     struct kvm_run *run;
+    int stats_fd; /* KVM's binary statistics, or -1 */
     pthread_t thread;
     struct exit_stats stats;
 };
@@ -70,7 +72,12 @@ struct machine {
     uint64_t started_ns; /* CLOCK_MONOTONIC of the first instruction */
     uint64_t ended_ns;
 
-    pthread_mutex_t end_lock;
+    int stats_fd; /* KVM's binary statistics of the VM, or -1 */
+
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    size_t waiting; /* CPU threads that have come to the gate */
+    bool open;      /* the gate is open: CPUs run */
     atomic_int end; /* enum machine_end; changes once */
     struct err failure;
     int end_event;  /* eventfd that wakes the main thread */
@@ -79,10 +86,15 @@ struct machine {
 };
 
 /*
- * Builds the machine of `options` and runs it until the guest resets itself
- * (0), or something fails or a SIGTERM comes (-1). Writes the statistics to
- * options->stats_fd in either case. The jail has to be closed before: a VM
- * belongs to the process that made it.
+ * Enters the jail, builds the machine of `options` and runs it until the
+ * guest resets itself (0), or something fails or a SIGTERM comes (-1). Writes
+ * the statistics to options->stats_fd in either case.
+ *
+ * The order matters: the jail comes first, as a VM belongs to the process
+ * (the address space) that made it; then everything is made that needs
+ * system calls, up to the threads, which wait at a gate; then the
+ * filter of system calls is closed; and only then the device processes are listened
+ * to, and the gate is opened.
  */
 int machine_run(const struct options *options, struct err *err);
 
@@ -100,10 +112,13 @@ static inline bool machine_ended(struct machine *m)
 /* Makes vCPU `index` of the machine; the architecture sets its registers. */
 int vcpu_create(struct machine *m, unsigned index, struct err *err);
 
-/* Starts the threads: CPU 0 runs, the others wait in the kernel until it starts them. */
+/* Starts the threads and waits until all are at the gate. */
 int vcpu_start_all(struct machine *m, struct err *err);
 
-/* Takes all threads out of the guest and joins them. The machine has ended before. */
+/* Opens the gate: CPU 0 runs, the others wait in the kernel until it starts them. */
+void vcpu_release_all(struct machine *m);
+
+/* Takes all threads out of the gate or the guest and joins them. The machine has ended before. */
 void vcpu_stop_all(struct machine *m);
 
 /* Closes what vcpu_create() opened. */

@@ -34,6 +34,7 @@ int vcpu_create(struct machine *m, unsigned index, struct err *err)
         return err_set(err, e, "can't map the area of CPU %u", index);
     }
     *v = (struct vcpu){.machine = m, .index = index, .fd = fd, .run = run};
+    v->stats_fd = kvm_stats_fd(&m->kvm, fd);
     m->nvcpus++;
     return 0;
 }
@@ -106,11 +107,22 @@ static void handle_exit(struct vcpu *v)
     }
 }
 
+static void wait_at_gate(struct machine *m)
+{
+    pthread_mutex_lock(&m->lock);
+    m->waiting++;
+    pthread_cond_broadcast(&m->changed);
+    while (!m->open && !machine_ended(m))
+        pthread_cond_wait(&m->changed, &m->lock);
+    pthread_mutex_unlock(&m->lock);
+}
+
 static void *vcpu_main(void *arg)
 {
     struct vcpu *v = arg;
     struct err err;
 
+    wait_at_gate(v->machine);
     while (!machine_ended(v->machine)) {
         if (ioctl(v->fd, KVM_RUN, 0) == 0) {
             handle_exit(v);
@@ -157,7 +169,19 @@ int vcpu_start_all(struct machine *m, struct err *err)
     }
     pthread_attr_destroy(&attr);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_mutex_lock(&m->lock);
+    while (m->waiting < m->nthreads)
+        pthread_cond_wait(&m->changed, &m->lock);
+    pthread_mutex_unlock(&m->lock);
     return e ? err_set(err, e, "can't start a thread for CPU %zu", m->nthreads) : 0;
+}
+
+void vcpu_release_all(struct machine *m)
+{
+    pthread_mutex_lock(&m->lock);
+    m->open = true;
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
 }
 
 void vcpu_stop_all(struct machine *m)
@@ -174,6 +198,8 @@ void vcpu_stop_all(struct machine *m)
 void vcpu_destroy_all(struct machine *m)
 {
     for (size_t i = 0; i < m->nvcpus; i++) {
+        if (m->vcpus[i].stats_fd >= 0)
+            close(m->vcpus[i].stats_fd);
         munmap(m->vcpus[i].run, m->kvm.run_size);
         close(m->vcpus[i].fd);
     }

@@ -87,6 +87,7 @@ static int reset(struct virtio_mmio *d, struct err *err)
     d->driver_features = 0;
     d->features_sel = d->driver_features_sel = d->queue_sel = 0;
     memset(d->queues, 0, sizeof(d->queues));
+    update_selected(d);
     set_status(d, 0);
     return 0;
 }

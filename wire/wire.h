@@ -41,6 +41,10 @@ struct buf;
 #define WIRE_PORT_STDIO    1025
 #define WIRE_PORT_METADATA 1026
 
+/* Where apps reach the metadata service: init listens there and proxies to WIRE_PORT_METADATA. */
+#define WIRE_METADATA_ADDRESS  "169.254.169.255"
+#define WIRE_METADATA_TCP_PORT 80
+
 /* Largest frame the host sends (a configuration with its manifest), and the guest. */
 #define WIRE_HOST_FRAME_MAX  (16u << 20)
 #define WIRE_GUEST_FRAME_MAX (1u << 20)

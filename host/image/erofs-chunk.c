@@ -88,13 +88,19 @@ static uint64_t copied_bytes(const struct tally *t, const struct tree_inode *i)
     return t->copied && t->next == t->nchunks ? bytes - cut : bytes;
 }
 
+/*
+ * A chunk takes 4 bytes of the map, but it is also a step of its own for whoever reads the file or
+ * looks for its holes: it is worth some more bytes of copies.
+ */
+#define CHUNK_COST 32
+
 void erofs_chunk_choose(const struct tree_inode *i, uint8_t *ret_bits, uint64_t *ret_blocks,
                         bool *ret_uses_tar)
 {
     uint64_t best = UINT64_MAX;
     for (unsigned bits = 0; bits <= EROFS_CHUNK_BITS; bits++) {
         struct tally t = tally_file(i, bits);
-        uint64_t copied = copied_bytes(&t, i), cost = copied + 4 * t.nchunks;
+        uint64_t copied = copied_bytes(&t, i), cost = copied + CHUNK_COST * t.nchunks;
         if (cost >= best)
             continue;
         best = cost;

@@ -18,6 +18,8 @@ struct podimage {
     struct podimage *next;
     struct aci_id id;
     struct ac_image_manifest *manifest;
+    char *text;
+    size_t text_len;
 };
 
 void podimages_done(struct podimages *p)
@@ -26,6 +28,7 @@ void podimages_done(struct podimages *p)
         struct podimage *i = p->first;
         p->first = i->next;
         ac_image_manifest_free(i->manifest);
+        free(i->text);
         free(i);
     }
 }
@@ -44,7 +47,8 @@ static int load(struct podimages *p, const struct aci_id *id, struct podimage **
         return -1;
     }
     struct podimage *i = xcalloc(1, sizeof(*i));
-    *i = (struct podimage){.next = p->first, .id = *id, .manifest = manifest};
+    *i = (struct podimage){
+        .next = p->first, .id = *id, .manifest = manifest, .text = take_ptr(text), .text_len = len};
     p->first = i;
     *ret = i;
     return 0;
@@ -58,7 +62,8 @@ int podimages_get(struct podimages *p, const struct aci_id *id, struct reify_ima
         i = i->next;
     if (!i && load(p, id, &i, err) < 0)
         return -1;
-    *ret = (struct reify_image){.id = i->id.text, .manifest = i->manifest};
+    *ret = (struct reify_image){
+        .id = i->id.text, .manifest = i->manifest, .text = i->text, .text_len = i->text_len};
     return 0;
 }
 
@@ -70,11 +75,7 @@ int podimages_find(struct podimages *p, const char *reference, bool insecure,
     if (imgref_parse(reference, &ref, err) < 0)
         return -1;
     if (ref.kind == IMGREF_FILE) {
-        struct import_options o = {0};
-        if (!insecure)
-            return err_set(err, 0,
-                           "%s has no signature to check; --insecure-options=image runs it all the same",
-                           ref.text);
+        struct import_options o = {.insecure = insecure};
         if (import_file(p->store, ref.text, &o, &id, err) < 0)
             return -1;
     } else if (store_resolve(p->store, &ref, &id, err) < 0) {

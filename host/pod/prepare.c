@@ -17,6 +17,7 @@
 #include "host/cli.h"
 #include "host/paths.h"
 #include "host/pod/accel.h"
+#include "host/pod/mdkey.h"
 #include "host/pod/poddir.h"
 #include "host/pod/podimage.h"
 #include "host/pod/reify.h"
@@ -88,7 +89,28 @@ static int write_manifest(int dir_fd, json_t *manifest, struct err *err)
     return write_file_atomic_at(dir_fd, "pod", text, strlen(text), 0600, false, err);
 }
 
-static int fill_plan(struct store *store, const struct ac_pod_manifest *pod,
+/* ENV-03, C5: every pod has a metadata service, whose URL holds the pod's token (MDS-03). */
+static int add_metadata(struct podimages *images, const struct ac_pod_manifest *pod,
+                        const char *data_dir, const char *uuid, struct plan *p, struct err *err)
+{
+    uint8_t master[IDENTITY_MASTER_SIZE];
+    char token[MDKEY_TOKEN_TEXT];
+    cleanup_free struct bundle_image *texts = xcalloc(pod->napps, sizeof(*texts));
+    for (size_t i = 0; i < pod->napps; i++) {
+        struct reify_image image;
+        if (podimages_resolve(images, &pod->apps[i], &image, err) < 0)
+            return -1;
+        texts[i] = (struct bundle_image){.manifest = image.text, .len = image.text_len};
+    }
+    if (mdkey_token(token, err) < 0 || mdkey_load(data_dir, NULL, true, master, err) < 0)
+        return -1;
+    int r = mdkey_bundle(uuid, token, master, pod, texts, &p->metadata_fd, err);
+    explicit_bzero(master, sizeof(master));
+    p->config.metadata_url = xasprintf("http://%s/%s", WIRE_METADATA_ADDRESS, token);
+    return r;
+}
+
+static int fill_plan(struct podimages *images, const struct ac_pod_manifest *pod,
                      const struct prepare_options *o, const char *uuid, struct plan *p,
                      struct err *err)
 {
@@ -97,7 +119,9 @@ static int fill_plan(struct store *store, const struct ac_pod_manifest *pod,
     cleanup_free char *vmm = NULL;
     if (paths_companion("appc-supervisor", &vmm, err) < 0 ||
         size_cpus(pod, o->cpus, &p->cpus, err) < 0 ||
-        size_memory(pod, o->memory, &p->memory, err) < 0 || add_roots(store, pod, p, err) < 0)
+        size_memory(pod, o->memory, &p->memory, err) < 0 ||
+        add_roots(images->store, pod, p, err) < 0 ||
+        add_metadata(images, pod, o->data_dir, uuid, p, err) < 0)
         return -1;
     if (o->scratch && scratch_open(o->data_dir, o->scratch, &p->scratch_fd, err) < 0)
         return -1;
@@ -132,10 +156,10 @@ int prepare_pod(struct podimages *images, struct ac_pod_manifest *pod,
                                .strict_volumes = opts->strict_volumes};
     if (reify(pod, &ro, err) < 0)
         return -1;
-    *ret = (struct plan){.kvm_fd = -1, .scratch_fd = -1};
+    *ret = (struct plan){.kvm_fd = -1, .scratch_fd = -1, .metadata_fd = -1};
     if (poddir_create(opts->data_dir, ret_uuid, &ret->pod_dir_fd, &ret->lock_fd, err) < 0)
         return -1;
-    if (fill_plan(images->store, pod, opts, ret_uuid, ret, err) < 0) {
+    if (fill_plan(images, pod, opts, ret_uuid, ret, err) < 0) {
         close(ret->lock_fd);
         plan_done(ret);
         poddir_remove(opts->data_dir, ret_uuid, NULL);
@@ -162,6 +186,7 @@ int prepare_exec(const struct plan *plan, struct err *err)
     inherit(plan->lock_fd);
     inherit(plan->kvm_fd);
     inherit(plan->scratch_fd);
+    inherit(plan->metadata_fd);
     for (size_t i = 0; i < plan->nimages; i++)
         inherit(plan->images[i].fd);
     cleanup_free char *path = xasprintf("%s/appc-supervisor", plan->libexec);

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "schema/reified.h"
 #include "schema/types.h"
 
 static void replace(char **p, const char *value)
@@ -140,52 +141,20 @@ static int satisfy_mount_points(struct ac_pod_manifest *pod, struct ac_pod_app *
     return 0;
 }
 
-/* POD-17, POD-18: a mount names a volume of the pod, or carries its own. */
-static int check_mounts(struct ac_pod_manifest *pod, const struct ac_pod_app *app, struct err *err)
-{
-    for (size_t i = 0; i < app->nmounts; i++) {
-        const struct ac_mount *m = &app->mounts[i];
-        if (!m->has_app_volume && !find_volume(pod, m->volume))
-            return err_set(err, 0, "app %s: mount at %s: the pod has no volume \"%s\"", app->name,
-                           m->path, m->volume);
-    }
-    return 0;
-}
-
-static size_t count_ports(const struct ac_pod_manifest *pod, const char *name)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < pod->napps; i++)
-        for (size_t j = 0; j < pod->apps[i].app.nports; j++)
-            n += str_eq(pod->apps[i].app.ports[j].name, name);
-    return n;
-}
-
-/* POD-35, POD-36: a pod port without podPort names exactly one app's port. */
-static int check_ports(const struct ac_pod_manifest *pod, struct err *err)
-{
-    for (size_t i = 0; i < pod->nports; i++) {
-        const struct ac_pod_port *p = &pod->ports[i];
-        size_t n = p->has_pod_port ? 1 : count_ports(pod, p->name);
-        if (n != 1)
-            return err_set(err, 0, "pod port %s: %s", p->name,
-                           n ? "several apps have a port of this name" : "no app has such a port");
-    }
-    return 0;
-}
-
 int reify(struct ac_pod_manifest *pod, const struct reify_options *opts, struct err *err)
 {
-    if (pod->napps == 0)
-        return err_set(err, 0, "the pod has no apps");
     replace(&pod->ac_version, AC_VERSION);
     for (size_t i = 0; i < pod->napps; i++) {
         struct ac_pod_app *app = &pod->apps[i];
-        if (take_image(app, opts, err) < 0 || satisfy_mount_points(pod, app, opts, err) < 0 ||
-            check_mounts(pod, app, err) < 0)
+        if (take_image(app, opts, err) < 0 || satisfy_mount_points(pod, app, opts, err) < 0)
             return -1;
     }
-    return check_ports(pod, err);
+    struct ac_fault fault;
+    if (ac_pod_manifest_check_reified(pod, &fault) < 0) {
+        ac_fault_to_err(&fault, "the pod manifest with its images", err);
+        return -1;
+    }
+    return 0;
 }
 
 static bool app_name_taken(const struct ac_pod_manifest *pod, const char *name)

@@ -18,6 +18,8 @@ struct err;
 struct reify_image {
     const char *id; /* full image ID */
     const struct ac_image_manifest *manifest;
+    const char *text; /* the manifest as it stands in the image, text_len bytes */
+    size_t text_len;
 };
 
 /* Finds the image of an app by its image.id, or by name and labels. 0 or -1. */

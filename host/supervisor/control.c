@@ -154,8 +154,9 @@ static void on_control(struct watch *w, uint32_t events)
         return;
     if (n <= 0) {
         control_close(p);
+        /* The child whose death this is says more; its end comes in a moment. */
         if (p->phase < POD_CLOSED)
-            pod_fail(p, "the guest closed its control connection");
+            p->phase = POD_LOST;
         return;
     }
     buf_commit(&c->in, (size_t)n);

@@ -125,8 +125,8 @@ static int start_images(struct launching *l, struct err *err)
                       (unsigned long long)e->offset, (unsigned long long)e->length);
     }
     return start_device(l, "appc-dev-blk (images)",
-                        (struct front){VIRTIO_ID_BLK, 1, "vhost-user-blk,num-queues=1", -1},
-                        &a, err);
+                        (struct front){VIRTIO_ID_BLK, 1, "vhost-user-blk,num-queues=1", -1}, &a,
+                        err);
 }
 
 static int start_scratch(struct launching *l, struct err *err)
@@ -139,16 +139,16 @@ static int start_scratch(struct launching *l, struct err *err)
     child_arg(&a, "--extent=%d:0:%llu", child_arg_fd(&a, plan->scratch_fd),
               (unsigned long long)size);
     return start_device(l, "appc-dev-blk (scratch)",
-                        (struct front){VIRTIO_ID_BLK, 1, "vhost-user-blk,num-queues=1", -1},
-                        &a, err);
+                        (struct front){VIRTIO_ID_BLK, 1, "vhost-user-blk,num-queues=1", -1}, &a,
+                        err);
 }
 
 static int start_rng(struct launching *l, struct err *err)
 {
     struct child_args a = {0};
     child_arg(&a, "%s/appc-dev-rng", l->pod->plan.libexec);
-    return start_device(l, "appc-dev-rng",
-                        (struct front){VIRTIO_ID_RNG, 1, "vhost-user-rng", -1}, &a, err);
+    return start_device(l, "appc-dev-rng", (struct front){VIRTIO_ID_RNG, 1, "vhost-user-rng", -1},
+                        &a, err);
 }
 
 static void kvm_args(const struct launching *l, struct child_args *a, int kernel_fd, int initrd_fd,
@@ -273,7 +273,11 @@ static void on_connect(struct watch *w, uint32_t events)
     }
     uint32_t port =
         msg[0] | (uint32_t)msg[1] << 8 | (uint32_t)msg[2] << 16 | (uint32_t)msg[3] << 24;
-    if (port == WIRE_PORT_CONTROL)
+    if (port == WIRE_PORT_METADATA && p->mds_connect_fd >= 0) {
+        /* A full queue or a dead service: the client sees its connection closed. */
+        (void)send_fds(p->mds_connect_fd, "c", 1, fds, 1);
+        close(fds[0]);
+    } else if (port == WIRE_PORT_CONTROL)
         control_open(p, fds[0]);
     else if (port == WIRE_PORT_STDIO)
         stream_open(p, fds[0]);
@@ -322,6 +326,27 @@ static int open_console(struct pod *p, int *ret_fd, struct err *err)
     return 0;
 }
 
+static int start_mds(struct pod *p, struct err *err)
+{
+    int sv[2];
+    p->mds_connect_fd = -1;
+    if (p->plan.metadata_fd < 0)
+        return 0;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+        return err_set(err, errno, "can't make a socket for appc-mds");
+    struct child_args a = {0};
+    child_arg(&a, "%s/appc-mds", p->plan.libexec);
+    child_arg(&a, "--bundle-fd=%d", child_arg_fd(&a, p->plan.metadata_fd));
+    child_arg(&a, "--connections-fd=%d", child_arg_fd(&a, sv[1]));
+    prepare_child(p, &p->mds, "appc-mds", device_ended);
+    int r = child_start(&p->mds, &p->loop, &a, err);
+    child_args_done(&a);
+    close(sv[1]);
+    set_nonblock(sv[0], true);
+    p->mds_connect_fd = sv[0];
+    return r;
+}
+
 static int start_devices(struct launching *l, struct err *err)
 {
     struct pod *p = l->pod;
@@ -347,6 +372,8 @@ int launch(struct pod *p, struct err *err)
     int r = p->plan.debug ? open_console(p, &serial, err) : 0;
     if (r == 0)
         r = start_devices(&l, err);
+    if (r == 0)
+        r = start_mds(p, err);
     if (r == 0)
         r = start_vmm(&l, serial, err);
     for (unsigned i = 0; i < l.n; i++)

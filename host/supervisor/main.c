@@ -32,6 +32,8 @@
 /* A guest that has not said hello by then hangs; TCG on a loaded machine is slow. */
 #define BOOT_SECONDS_KVM 30
 #define BOOT_SECONDS_TCG 120
+/* From the loss of the control connection to the end of the process that it was lost with. */
+#define LOST_SECONDS 5
 /* From the end of the last stream to the VMM's exit. */
 #define RESET_SECONDS 10
 
@@ -52,6 +54,7 @@ void pod_kill(struct pod *p)
 {
     p->phase = POD_DEAD;
     child_kill(&p->vmm);
+    child_kill(&p->mds);
     for (unsigned i = 0; i < p->ndevices; i++)
         child_kill(&p->devices[i]);
 }
@@ -92,6 +95,8 @@ static void on_timer(struct watch *w, uint32_t events)
     (void)!read(w->fd, &n, sizeof(n));
     if (p->phase == POD_STARTING)
         pod_fail(p, "the guest did not come up in time; --debug shows its console");
+    else if (p->phase == POD_LOST)
+        pod_fail(p, "the guest closed its control connection");
     else if (p->phase == POD_CLOSED)
         pod_kill(p); /* everything is on disk: the machine is not needed any more */
 }
@@ -146,8 +151,8 @@ static int read_plan(const char *arg, struct plan *plan, struct err *err)
     if (r < 0)
         return -1;
     /* Children get exactly what they are given. */
-    int own[] = {plan->pod_dir_fd, plan->lock_fd,   plan->kvm_fd,
-                 plan->scratch_fd, plan->output_fd, plan->error_fd};
+    int own[] = {plan->metadata_fd, plan->pod_dir_fd, plan->lock_fd, plan->kvm_fd,
+                 plan->scratch_fd,  plan->output_fd,  plan->error_fd};
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
         if (own[i] > 2)
             close_on_exec(own[i]);
@@ -197,8 +202,9 @@ static void pod_loop(struct pod *p)
         if (p->phase == seen)
             continue;
         seen = p->phase;
-        set_timer(p, seen == POD_CLOSED ? RESET_SECONDS : 0);
+        set_timer(p, seen == POD_CLOSED ? RESET_SECONDS : seen == POD_LOST ? LOST_SECONDS : 0);
     }
+    child_kill(&p->mds);
     for (unsigned i = 0; i < p->ndevices; i++)
         child_kill(&p->devices[i]);
     p->phase = POD_DEAD;
@@ -210,6 +216,7 @@ static void pod_loop(struct pod *p)
 static void pod_finish(struct pod *p)
 {
     child_done(&p->vmm);
+    child_done(&p->mds);
     for (unsigned i = 0; i < p->ndevices; i++)
         child_done(&p->devices[i]);
     control_close(p);

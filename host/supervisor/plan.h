@@ -23,11 +23,12 @@ struct plan_extent {
 };
 
 struct plan {
-    int pod_dir_fd; /* <data>/pods/<uuid> */
-    int lock_fd;    /* holds the pod's lock for as long as it is open */
-    int kvm_fd;     /* -1: run under QEMU's TCG */
-    int scratch_fd; /* -1: no scratch disk */
-    int output_fd;  /* standard output and error of the pod's apps; -1: logs only */
+    int pod_dir_fd;  /* <data>/pods/<uuid> */
+    int lock_fd;     /* holds the pod's lock for as long as it is open */
+    int kvm_fd;      /* -1: run under QEMU's TCG */
+    int scratch_fd;  /* -1: no scratch disk */
+    int metadata_fd; /* what appc-mds serves; -1: no metadata service */
+    int output_fd;   /* standard output and error of the pod's apps; -1: logs only */
     int error_fd;
     unsigned cpus;
     uint64_t memory; /* bytes */

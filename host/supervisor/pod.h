@@ -22,6 +22,7 @@
 enum pod_phase {
     POD_STARTING, /* waiting for the guest's hello */
     POD_RUNNING,  /* the guest has its configuration */
+    POD_LOST,     /* the control connection broke; whose end it was is about to be seen */
     POD_ENDING,   /* the guest said "end"; streams are drained */
     POD_CLOSED,   /* the control connection is closed; waiting for the VMM's end */
     POD_DEAD,     /* killed; waiting for the children to be gone */
@@ -57,6 +58,8 @@ struct pod {
     struct buf console_line;
     struct child vmm;
     struct child devices[POD_DEVICES_MAX];
+    struct child mds;   /* never started without metadata */
+    int mds_connect_fd; /* connections for appc-mds go in here; -1: none */
     unsigned ndevices;
     int children_log_fd;
     enum pod_phase phase;

@@ -33,8 +33,9 @@ static void write_some(struct sink *s, size_t chunk)
         return;
     }
     s->sent += (size_t)n;
-    if (s->sent == s->pending.len) {
-        buf_reset(&s->pending);
+    /* What is sent is dropped in large pieces, so that moving the rest stays cheap. */
+    if (s->sent == s->pending.len || s->sent >= SINK_HIGH_WATER) {
+        buf_consume(&s->pending, s->sent);
         s->sent = 0;
     }
     if (was_full && !sink_full(s))

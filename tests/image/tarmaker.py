@@ -2,6 +2,7 @@
 """Hard tars: by Python's tarfile, and from a hard directory by GNU tar and bsdtar."""
 import io
 import os
+import struct
 import subprocess
 import tarfile
 
@@ -212,6 +213,12 @@ def sparse_file(path, size, pieces):
             f.write(text)
 
 
+def acl(*lines):
+    """The value of an ACL's xattr out of (tag, permissions, number)."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *line, *((0xFFFFFFFF,) if len(line) == 2 else ()))
+                                           for line in lines)
+
+
 def hard_directory(top):
     """A directory with what needs a real one: ACLs, capabilities, sparse files. Needs root and tmpfs."""
     root = os.path.join(top, "rootfs")
@@ -237,8 +244,10 @@ def hard_directory(top):
     os.setxattr(root + "/cap", "security.capability",
                 bytes.fromhex("0100000200200000000000000000000000000000"))
     os.mkdir(root + "/acl")
-    subprocess.run(["setfacl", "-m", "u:123456:rwx,g:77777:r", root + "/acl"], check=True)
-    subprocess.run(["setfacl", "-d", "-m", "u:54321:rx", root + "/acl"], check=True)
+    os.setxattr(root + "/acl", "system.posix_acl_access",
+                acl((1, 7), (2, 7, 123456), (4, 5), (8, 4, 77777), (16, 7), (32, 5)))
+    os.setxattr(root + "/acl", "system.posix_acl_default",
+                acl((1, 7), (2, 5, 54321), (4, 5), (16, 5), (32, 5)))
     with open(root + "/own", "w") as f:
         f.write("own")
     os.chown(root + "/own", 4000000000, 70000)

@@ -22,7 +22,8 @@ import truth
 from erofs_reader import Image
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PACK = os.environ.get("APPC_EROFS_PACK", os.path.join(HERE, "../../build/tests/image/erofs-pack"))
+BUILD = os.environ.get("APPC_VM_BUILD", os.path.join(HERE, "../../build"))
+PACK = os.path.join(BUILD, "tests/image/erofs-pack")
 ROOT = os.geteuid() == 0
 FSCK = os.environ.get("APPC_FSCK_EROFS")
 

@@ -270,7 +270,11 @@ class Bench:
         for i, command in enumerate(commands):
             fs.file(f"bench/cmd/{i}", b"".join(os.fsencode(a) + b"\0" for a in command))
         for host, guest in self.adds:
-            fs.add(host, guest)
+            try:
+                fs.add(host, guest)
+            except OSError as e:
+                raise BenchError(f"can't put {e.filename} into the outer guest: "
+                                 f"{e.strerror}") from e
         return fs.finish()
 
     def _disks(self, tmp):

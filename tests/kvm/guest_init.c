@@ -45,7 +45,8 @@ static void read_disk(const char *path, char *ret, size_t cap)
     if (fd >= 0)
         close(fd);
     sector[n > 0 ? n : 0] = '\0';
-    snprintf(ret, cap, "%.*s", (int)strcspn(sector, " \n"), n > 0 ? sector : "-");
+    sector[strcspn(sector, " \n")] = '\0';
+    snprintf(ret, cap, "%.*s", (int)cap - 1, n > 0 ? sector : "-");
 }
 
 static int cmdline_has(const char *word)

@@ -2,12 +2,15 @@
 /*
  * Starts appc-vmm with device processes beside it, as the supervisor does, for tests.
  *
- *   launch --vmm=PATH --kernel=PATH --initrd=PATH [--serial] [--term-after=TEXT] [--repeat=N]
- *          [--device=ID:QUEUES:PROGRAM[:ARGUMENT]...]... -- [VMM ARGUMENT]...
+ *   launch --vmm=PATH --kernel=PATH --initrd=PATH [--serial] [--on-line=term|kill-device]
+ *          [--repeat=N] [--device=ID:QUEUES:PROGRAM[:ARGUMENT]...]... -- [VMM ARGUMENT]...
+ *   launch --vmm=PATH --probe
  *
- * The serial port's output and the statistics go to standard output, each line with a prefix;
- * then "exit STATUS" of the VMM, its peak memory and the time from its start to
- * its end. A device's argument `@PATH` becomes a descriptor of that file, opened read-write.
+ * The serial port's output and the statistics go to standard output, each line with a prefix. When
+ * the first serial line comes, the VMM is looked at ("jail", "pss"), and what --on-line says is
+ * done. At the end come "time", "maxrss" and "exit STATUS" of the VMM and its devices. In a
+ * device's argument
+ * `@PATH` becomes FD:0:SIZE of that file, and `&` an end of a SOCK_SEQPACKET pair.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,10 +30,10 @@
 #define ARGS_MAX    64
 
 struct launch {
-    const char *vmm, *kernel, *initrd, *term_after;
+    const char *vmm, *kernel, *initrd, *on_line;
     char *devices[DEVICES_MAX];
     int ndevices;
-    int serial;
+    int serial, probe;
     int repeat;
     char **rest;
 };
@@ -91,9 +94,13 @@ static pid_t start_device(const char *spec, int sock)
     for (char *word = strtok_r(copy, ":", &save); word; word = strtok_r(NULL, ":", &save)) {
         char *at = strchr(word, '@');
 
-        int fd = at ? pass_on(open_file(at + 1)) : -1;
+        int fd = at ? pass_on(open_file(at + 1)) : -1, pair[2];
 
-        if (at)
+        if (word[strlen(word) - 1] == '&') {
+            if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair))
+                die("socketpair");
+            add_arg(&a, "%.*s%d", (int)strlen(word) - 1, word, pair[0]);
+        } else if (at)
             add_arg(&a, "%.*s%d:0:%lld", (int)(at - word), word, fd,
                     (long long)lseek(fd, 0, SEEK_END));
         else
@@ -159,9 +166,64 @@ static double now(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-/* Prints what comes from the serial port and the statistics until both are closed. */
-static void watch(struct launch *l, pid_t vmm, int serial, int stats)
+/* A value of /proc/PID/status. */
+static long status_of(pid_t pid, const char *name)
 {
+    char path[64], line[256];
+    long value = -1;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    f = fopen(path, "r");
+    while (f && fgets(line, sizeof(line), f))
+        if (strncmp(line, name, strlen(name)) == 0)
+            value = atol(line + strlen(name) + 1);
+    if (f)
+        fclose(f);
+    return value;
+}
+
+/* Proportional memory of the process without the guest's RAM, in KiB. */
+static long pss_beyond_ram(pid_t pid)
+{
+    char path[64], line[1024];
+    long sum = 0, kib;
+    int is_ram = 0;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+    f = fopen(path, "r");
+    while (f && fgets(line, sizeof(line), f)) {
+        if (strchr(line, '-') && strchr(line, ':') && !strstr(line, "kB"))
+            is_ram = strstr(line, "memfd:guest") != NULL;
+        else if (!is_ram && sscanf(line, "Pss: %ld kB", &kib) == 1)
+            sum += kib;
+    }
+    if (f)
+        fclose(f);
+    return sum;
+}
+
+static void on_first_line(struct launch *l, pid_t vmm, const pid_t *devices)
+{
+    long pss = pss_beyond_ram(vmm);
+
+    printf("jail seccomp=%ld no_new_privs=%ld threads=%ld\n", status_of(vmm, "Seccomp:"),
+           status_of(vmm, "NoNewPrivs:"), status_of(vmm, "Threads:"));
+    printf("pss vmm=%ld", pss);
+    for (int i = 0; i < l->ndevices; i++)
+        printf(" device%d=%ld", i, pss_beyond_ram(devices[i]));
+    printf("\n");
+    if (l->on_line && strcmp(l->on_line, "term") == 0)
+        kill(vmm, SIGTERM);
+    else if (l->on_line)
+        kill(devices[0], SIGKILL);
+}
+
+/* Prints what comes from the serial port and the statistics until both are closed. */
+static void watch(struct launch *l, pid_t vmm, const pid_t *devices, int serial, int stats)
+{
+    int lines_seen = 0;
     static char lines[2][1 << 16];
     size_t len[2] = {0};
     struct pollfd p[2] = {{.fd = serial, .events = POLLIN}, {.fd = stats, .events = POLLIN}};
@@ -175,8 +237,8 @@ static void watch(struct launch *l, pid_t vmm, int serial, int stats)
                 continue;
             if (!copy_output(p[i].fd, prefix[i], lines[i], sizeof(lines[i]), &len[i]))
                 p[i].fd = -1;
-            else if (i == 0 && l->term_after)
-                kill(vmm, SIGTERM);
+            else if (i == 0 && lines_seen++ == 0)
+                on_first_line(l, vmm, devices);
         }
     }
 }
@@ -225,7 +287,7 @@ static void launch(struct launch *l)
     close(stats[1]);
     for (int i = 0; i < l->ndevices; i++)
         close(socks[i]);
-    watch(l, vmm, serial[0], stats[0]);
+    watch(l, vmm, devices, serial[0], stats[0]);
     wait4(vmm, &status, 0, &usage);
     printf("time %.1f ms\nmaxrss %ld KiB\n", now() - start, usage.ru_maxrss);
     printf("exit %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
@@ -234,6 +296,17 @@ static void launch(struct launch *l)
         printf("device %d exit %d\n", i,
                WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     }
+}
+
+static void probe(struct launch *l)
+{
+    struct args a = {0};
+
+    add_arg(&a, "%s", l->vmm);
+    add_arg(&a, "--probe");
+    add_arg(&a, "--kvm-fd=%d", pass_on(open_file("/dev/kvm")));
+    execv(a.v[0], a.v);
+    die(a.v[0]);
 }
 
 static const char *value_of(const char *arg, const char *name)
@@ -260,17 +333,21 @@ int main(int argc, char **argv)
             l.kernel = v;
         else if ((v = value_of(argv[i], "--initrd=")))
             l.initrd = v;
-        else if ((v = value_of(argv[i], "--term-after=")))
-            l.term_after = v;
+        else if ((v = value_of(argv[i], "--on-line=")))
+            l.on_line = v;
         else if ((v = value_of(argv[i], "--repeat=")))
             l.repeat = atoi(v);
         else if ((v = value_of(argv[i], "--device=")) && l.ndevices < DEVICES_MAX)
             l.devices[l.ndevices++] = argv[i] + strlen("--device=");
         else if (strcmp(argv[i], "--serial") == 0)
             l.serial = 1;
+        else if (strcmp(argv[i], "--probe") == 0)
+            l.probe = 1;
         else
             die(argv[i]);
     }
+    if (l.probe)
+        probe(&l);
     for (int i = 0; i < l.repeat; i++)
         launch(&l);
     return 0;

@@ -299,7 +299,7 @@ static int send_reply(struct vu_call *c)
 {
     struct vu_header *h = &c->m->header;
     h->flags = VU_VERSION | VU_REPLY;
-    if (write_all(c->vu->sock, c->m, sizeof(*h) + h->size)) {
+    if (write_all(c->vu->sock, h, sizeof(*h) + h->size)) {
         if (errno == EPIPE || errno == ECONNRESET) {
             c->vu->closed = true;
             return 0;

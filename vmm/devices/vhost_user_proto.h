@@ -3,6 +3,7 @@
 #ifndef APPC_VMM_DEVICES_VHOST_USER_PROTO_H
 #define APPC_VMM_DEVICES_VHOST_USER_PROTO_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum vu_request {
@@ -100,7 +101,9 @@ struct vu_config {
     uint8_t bytes[VU_CONFIG_MAX];
 };
 
+/* Header and payload are adjacent on the wire; the field in front aligns both. */
 struct vu_message {
+    uint32_t align;
     struct vu_header header;
     union {
         uint64_t u64;
@@ -111,5 +114,8 @@ struct vu_message {
         struct vu_config config;
     } payload;
 };
+_Static_assert(offsetof(struct vu_message, payload) ==
+                   offsetof(struct vu_message, header) + sizeof(struct vu_header),
+               "the payload follows the header");
 
 #endif

@@ -100,6 +100,7 @@ static void templates(void **state)
         "{'acKind':'PodManifest','apps':[{'name':'a','image':{'name':'b'}}]}",
         POD_IMAGE("'image':{'name':'b'},'mounts':[{'volume':'later','path':'/x'}]"),
         POD(""),
+        POD2("", ""),
     };
     static const char *const bad[] = {
         POD_IMAGE("'image':{}"),
@@ -441,6 +442,7 @@ static void reified(void **state)
         {POD2(PODAPP(WORK "'mounts':[{'volume':'v','path':'/z'},{'volume':'v','path':'//w'}],"),
               EMPTY_V),
          NULL, NULL},
+        {POD2("", ""), "$.apps", "must not be empty"},
         {POD2("{'name':'a'," READY "'image':{'name':'b'}}", ""), "$.apps[0].image.id",
          "is required"},
         {POD(""), "$.apps[0].app", "is required"},
