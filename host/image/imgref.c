@@ -28,6 +28,13 @@ static bool is_path(const char *s)
            strcmp(s, ".") == 0 || strcmp(s, "..") == 0;
 }
 
+/* A scheme before "://", so that a path may hold it. */
+static bool is_url(const char *s)
+{
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
+    return n > 0 && str_starts(s + n, "://");
+}
+
 static int parse_name(const char *text, struct imgref *ret, struct err *err)
 {
     struct ac_image_name name;
@@ -45,12 +52,9 @@ int imgref_parse(const char *text, struct imgref *ret, struct err *err)
         *ret = (struct imgref){.kind = IMGREF_FILE, .text = xstrdup(text + strlen("file://"))};
         return 0;
     }
-    if (is_path(text)) {
-        *ret = (struct imgref){.kind = IMGREF_FILE, .text = xstrdup(text)};
-        return 0;
-    }
-    if (strstr(text, "://")) {
-        *ret = (struct imgref){.kind = IMGREF_URL, .text = xstrdup(text)};
+    if (is_url(text) || is_path(text)) {
+        *ret =
+            (struct imgref){.kind = is_url(text) ? IMGREF_URL : IMGREF_FILE, .text = xstrdup(text)};
         return 0;
     }
     char *folded = lower(text);

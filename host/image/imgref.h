@@ -11,7 +11,7 @@ struct err;
 
 enum imgref_kind {
     IMGREF_FILE, /* a path: begins with "/", "./", "../" or "file://", or ends in ".aci" */
-    IMGREF_URL,  /* holds "://" */
+    IMGREF_URL,  /* begins with a scheme and "://", but for file: */
     IMGREF_ID,   /* "sha512-" and 1 to 128 hex digits: a whole ID or a prefix */
     IMGREF_NAME, /* NAME[:VERSION][,LABEL=VALUE]… */
 };

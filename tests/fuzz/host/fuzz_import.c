@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target: an archive file from an attacker is recognised, decompressed up to a small limit, and
- * what comes out is opened as an image.
+ * Fuzz target: an archive file from an attacker is recognised, decompressed up to a small limit,
+ * and what comes out is opened as an image.
  */
 #include <stdint.h>
 #include <stdio.h>
