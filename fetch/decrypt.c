@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "fetch/pgp.h"
+#include "fetch/quiet.h"
 
 /* Packet tags of RFC 4880: 1 and 3 begin an encrypted message, 9 and 18 are one without keys. */
 static bool is_message_tag(unsigned char c)
@@ -134,9 +135,12 @@ int decrypt_file(int fd, const char *passphrase, int out_fd, uint64_t max, const
         die_oom();
     /* A signature inside counts for nothing: the one over the archive was checked before. */
     (void)rnp_op_verify_set_flags(op, RNP_VERIFY_IGNORE_SIGS_ON_DECRYPT);
+    quiet_begin();
     rnp_result_t result = rnp_op_verify_execute(op);
-    int r = result == RNP_SUCCESS ? check_protection(op, what, err)
-                                  : failure(&j, op, result, max, what, err);
+    quiet_end();
+    /* rnp does not always pass on that the output failed. */
+    bool good = result == RNP_SUCCESS && !j.too_long && !j.write_error;
+    int r = good ? check_protection(op, what, err) : failure(&j, op, result, max, what, err);
     rnp_op_verify_destroy(op);
     rnp_output_destroy(out);
     rnp_input_destroy(in);

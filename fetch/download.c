@@ -19,6 +19,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#define LOCK_POLL_MS 50
+
 /* A partial download that nobody holds and nobody came back for. */
 static void sweep_one(int dirfd, const char *name, int64_t now)
 {
@@ -60,7 +62,7 @@ int download_area_open(const char *data_dir, int *ret_fd, struct err *err)
 }
 
 /* The lock is on the file that has the name now, not on one that its holder has removed. */
-static int lock_file(struct download *d, const char *name, struct err *err)
+static int lock_file(struct net *n, struct download *d, const char *name, struct err *err)
 {
     for (;;) {
         struct stat st;
@@ -68,13 +70,14 @@ static int lock_file(struct download *d, const char *name, struct err *err)
             openat(d->area, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
             return err_set(err, errno, "can't create the download of %s", d->url.text);
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-            if (errno != EWOULDBLOCK)
+        while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+            if (errno != EWOULDBLOCK && errno != EINTR)
                 return err_set(err, errno, "can't lock the download of %s", d->url.text);
             d->waited = true;
-            while (flock(fd, LOCK_EX) < 0)
-                if (errno != EINTR)
-                    return err_set(err, errno, "can't lock the download of %s", d->url.text);
+            /* A blocking flock() could be neither cancelled nor limited in time. */
+            if (!net_wait_ms(n, LOCK_POLL_MS))
+                return err_set(err, ECANCELED, "waiting for another process that downloads %s",
+                               d->url.text);
         }
         if (fstat(fd, &st) == 0 && st.st_nlink > 0) {
             d->fd = take_fd(fd);
@@ -93,14 +96,15 @@ static void record_name(const struct download *d, char out[RECORD_KEY_LEN + 8])
     snprintf(out, RECORD_KEY_LEN + 8, "%s.json", d->key);
 }
 
-int download_open(int area, const struct url *url, struct download *ret, struct err *err)
+int download_open(struct net *n, int area, const struct url *url, struct download *ret,
+                  struct err *err)
 {
     char name[RECORD_KEY_LEN + 8];
     struct download d = {.area = area, .fd = -1};
     url_copy(&d.url, url);
     record_key(url->text, d.key);
     part_name(&d, name);
-    if (lock_file(&d, name, err) < 0) {
+    if (lock_file(n, &d, name, err) < 0) {
         url_done(&d.url);
         return -1;
     }
@@ -227,6 +231,12 @@ static int on_data(void *arg, const void *data, size_t len, struct err *err)
     return 0;
 }
 
+static bool on_give_up(void *arg)
+{
+    const struct run *run = arg;
+    return run->opt->give_up(run->opt->arg);
+}
+
 static const char *validator(const struct record *rec)
 {
     const struct headers h = {.etag = rec->etag, .last_modified = rec->last_modified};
@@ -305,6 +315,7 @@ int download_run(struct net *n, struct download *d, const struct download_option
         .max_bytes = UINT64_MAX,
         .begin = on_begin,
         .data = on_data,
+        .give_up = opt->give_up ? on_give_up : NULL,
         .arg = &run,
     };
     if (measure(&run, err) < 0)

@@ -38,7 +38,8 @@ struct download {
 };
 
 /* Waits for another process that downloads the same. */
-int download_open(int area, const struct url *url, struct download *ret, struct err *err);
+int download_open(struct net *n, int area, const struct url *url, struct download *ret,
+                  struct err *err);
 
 /* What to watch, and how far to go. */
 struct download_options {
@@ -47,6 +48,7 @@ struct download_options {
     const char *etag;   /* 304 is an answer too: nothing is downloaded then */
     struct growth *growth;
     void (*progress)(void *arg, uint64_t done, uint64_t total); /* total 0: not known */
+    bool (*give_up)(void *arg); /* asked now and then: true ends it with ECANCELED */
     void *arg;
 };
 

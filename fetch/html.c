@@ -20,8 +20,9 @@
 
 #define DEPTH_MAX    512
 #define ELEMENTS_MAX 100000
-#define NAMES_BYTES  (16u << 10) /* names of elements and attributes, all different ones together  \
-                                  */
+#define NAMES_BYTES                                                                                \
+    (16u << 10) /* names of elements and attributes, all different ones together                   \
+                 */
 
 struct scan {
     htmlParserCtxtPtr parser;

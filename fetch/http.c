@@ -121,6 +121,13 @@ static size_t on_data(char *data, size_t one, size_t len, void *arg)
     return hop->ended_early ? CURL_WRITEFUNC_ERROR : len;
 }
 
+static int on_tick(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    const struct hop *hop = arg;
+    (void)a, (void)b, (void)c, (void)d;
+    return net_cancelled(hop->net) || (hop->req->give_up && hop->req->give_up(hop->req->arg));
+}
+
 #define SET(h, option, value)                                                                      \
     do {                                                                                           \
         if (curl_easy_setopt((h), (option), (value)) != CURLE_OK)                                  \
@@ -203,6 +210,9 @@ static int perform(struct hop *hop, uint64_t timeout_ms, struct err *err)
     SET(hop->h, CURLOPT_HEADERDATA, hop);
     SET(hop->h, CURLOPT_WRITEFUNCTION, on_data);
     SET(hop->h, CURLOPT_WRITEDATA, hop);
+    SET(hop->h, CURLOPT_NOPROGRESS, 0L);
+    SET(hop->h, CURLOPT_XFERINFOFUNCTION, on_tick);
+    SET(hop->h, CURLOPT_XFERINFODATA, hop);
     if (hop->req->page)
         SET(hop->h, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
     set_auth(hop);

@@ -37,6 +37,7 @@ struct http_request {
     const char *if_range; /* validator for range_from */
     int (*begin)(void *arg, const struct http_response *r, struct err *err); /* before the body */
     int (*data)(void *arg, const void *data, size_t len, struct err *err);
+    bool (*give_up)(void *arg); /* asked now and then: true ends it with ECANCELED; NULL: never */
     void *arg;
 };
 

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fetch/quiet.h"
 
 #define IDLE_MAX 16
 
@@ -41,9 +42,7 @@ static uint64_t now_ms(void)
 
 static void init_once(void)
 {
-    /* librnp writes to standard error what it thinks of keys and signatures; we say it ourselves.
-     */
-    setenv("RNP_LOG_CONSOLE", "0", 1);
+    quiet_install();
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         die_oom();
 }
@@ -228,12 +227,6 @@ bool net_wait_ms(struct net *n, uint64_t ms)
     return !n->cancelled;
 }
 
-static int stop_when_cancelled(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-    (void)a, (void)b, (void)c, (void)d;
-    return net_cancelled(arg);
-}
-
 /* curl_easy_setopt() fails for lack of memory, or of a feature that our build always has. */
 #define SET(h, option, value)                                                                      \
     do {                                                                                           \
@@ -260,9 +253,6 @@ static void set_common(struct net *n, CURL *h)
     if (n->connect_to)
         SET(h, CURLOPT_CONNECT_TO, n->connect_to);
     SET(h, CURLOPT_BUFFERSIZE, 256L << 10);
-    SET(h, CURLOPT_NOPROGRESS, 0L);
-    SET(h, CURLOPT_XFERINFOFUNCTION, stop_when_cancelled);
-    SET(h, CURLOPT_XFERINFODATA, n);
 }
 
 CURL *net_handle_get(struct net *n)

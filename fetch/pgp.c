@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "fetch/net.h"
+#include "fetch/quiet.h"
 #include "schema/value.h"
 
 #define USERS_MAX     16
@@ -51,9 +52,13 @@ rnp_ffi_t pgp_new(void)
 int pgp_load(rnp_ffi_t ffi, const char *data, size_t len, const char *name, struct err *err)
 {
     rnp_input_t in = NULL;
+    if (len == 0)
+        return err_set(err, 0, "%s is empty", name);
     if (rnp_input_from_memory(&in, (const uint8_t *)data, len, false) != RNP_SUCCESS)
         die_oom();
+    quiet_begin();
     rnp_result_t r = rnp_load_keys(ffi, "GPG", in, RNP_LOAD_SAVE_PUBLIC_KEYS);
+    quiet_end();
     rnp_input_destroy(in);
     if (r != RNP_SUCCESS)
         return err_set(err, 0, "%s holds no OpenPGP public key", name);
@@ -262,7 +267,10 @@ int pgp_keys_read(const char *data, size_t len, const char *name, struct pgp_key
         return err_set(err, 0, "%s is larger than %u bytes", name, PGP_KEYS_BYTES_MAX);
     if (memmem(data, len, "PRIVATE KEY BLOCK", 17))
         return err_set(err, 0, "%s holds a secret key, which should not leave its owner", name);
-    if (pgp_load(ffi, data, len, name, err) < 0 || describe_all(ffi, name, &keys, err) < 0)
+    quiet_begin();
+    int r = pgp_load(ffi, data, len, name, err) < 0 ? -1 : describe_all(ffi, name, &keys, err);
+    quiet_end();
+    if (r < 0)
         return -1;
     *ret = keys;
     keys = (struct pgp_keys){0};

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fetch/quiet.h"
 
 #define CLOCK_SKEW_S 3600 /* a signature may be so much ahead of this machine's clock */
 
@@ -275,12 +276,14 @@ int sig_check(const struct trust *t, const char *text, size_t len, sig_reader *r
     if (rnp_input_from_callback(&c.data, source_read, NULL, &c.source) != RNP_SUCCESS ||
         rnp_input_from_memory(&c.signature, (const uint8_t *)text, len, false) != RNP_SUCCESS)
         die_oom();
+    quiet_begin();
     int r = load_keys(&c, err) < 0 ? -1 : verify(&c, ret_signer, err);
     if (c.op)
         rnp_op_verify_destroy(c.op);
     rnp_input_destroy(c.signature);
     rnp_input_destroy(c.data);
     rnp_ffi_destroy(c.ffi);
+    quiet_end();
     return r;
 }
 
