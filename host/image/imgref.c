@@ -45,12 +45,12 @@ int imgref_parse(const char *text, struct imgref *ret, struct err *err)
         *ret = (struct imgref){.kind = IMGREF_FILE, .text = xstrdup(text + strlen("file://"))};
         return 0;
     }
-    if (is_path(text)) {
-        *ret = (struct imgref){.kind = IMGREF_FILE, .text = xstrdup(text)};
+    if (strstr(text, "://")) { /* before paths: a URL ends in ".aci" too */
+        *ret = (struct imgref){.kind = IMGREF_URL, .text = xstrdup(text)};
         return 0;
     }
-    if (strstr(text, "://")) {
-        *ret = (struct imgref){.kind = IMGREF_URL, .text = xstrdup(text)};
+    if (is_path(text)) {
+        *ret = (struct imgref){.kind = IMGREF_FILE, .text = xstrdup(text)};
         return 0;
     }
     char *folded = lower(text);
