@@ -165,6 +165,11 @@ static void note_version(struct run *run, const struct http_response *r)
     rec->etag = copy_or_null(r->headers.etag);
     rec->last_modified = copy_or_null(r->headers.last_modified);
     rec->total = run->total;
+    /* What an earlier version became says nothing about this one. */
+    free(take_ptr(rec->image_id));
+    free(take_ptr(rec->signer));
+    rec->checked = 0;
+    rec->max_age = 0;
     run->d->worth_keeping = headers_range_validator(&r->headers) != NULL;
 }
 

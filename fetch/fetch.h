@@ -36,7 +36,8 @@ enum fetch_pull {
 struct fetch_want {
     char *name;             /* image name, or NULL */
     char *url;              /* URL of the image when there is no name */
-    char *signature_url;    /* for a URL; NULL: the URL with ".asc" */
+    char *file;             /* path of an archive when there is neither */
+    char *signature;        /* of the URL or file, a URL or path too; NULL: with ".asc" behind it */
     struct ac_pairs labels; /* named by the user or the dependency; each has to be in the image */
     char *image_id;         /* NULL, or a whole image ID that it must have */
     bool has_size;          /* of the archive as downloaded */
@@ -52,9 +53,10 @@ struct fetch_image {
 
 /* Where verified bytes came from. */
 struct fetch_origin {
-    const char *what; /* for messages */
-    const char *url;
-    const char *etag;   /* or NULL */
+    size_t number;      /* as in events */
+    const char *what;   /* for messages */
+    const char *url;    /* or a path */
+    uint64_t size;      /* of the archive */
     const char *signer; /* fingerprint, or NULL: nobody checked (--insecure-options=image) */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One image: discovery, download, verification, decryption, import. */
-#include "fetch/image.h"
+#include "fetch/job.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,35 +15,11 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "fetch/decrypt.h"
 #include "fetch/discover.h"
 #include "fetch/download.h"
 #include "fetch/verify.h"
 #include "fetch/want.h"
 #include "schema/value.h"
-
-/* One image under way. */
-struct job {
-    struct fetch_command *cmd;
-    size_t number;
-    const struct fetch_want *want;
-    struct fetch_check *check;
-    struct fetch_image *ret;
-    struct verify *verify; /* NULL without signatures */
-    const char *url;
-    uint64_t done, total;
-};
-
-static void tell(struct job *j, enum fetch_stage stage, const char *signer)
-{
-    const struct fetch_sink *sink = j->cmd->sink;
-    struct fetch_event e = {j->number, j->check->what, stage, j->url, j->done, j->total, signer};
-    if (!sink->event)
-        return;
-    pthread_mutex_lock(&j->cmd->event_lock);
-    sink->event(sink->arg, &e);
-    pthread_mutex_unlock(&j->cmd->event_lock);
-}
 
 int fetch_check(struct fetch_check *c, const char *image_id, const struct ac_image_manifest *m,
                 struct err *err)
@@ -82,7 +58,7 @@ static int take_from_store(struct job *j, const struct fetch_want *want, struct 
     *j->ret = image;
     image = (struct fetch_image){0};
     j->url = NULL;
-    tell(j, FETCH_STAGE_DONE, NULL);
+    job_tell(j, FETCH_STAGE_DONE, NULL);
     return 0;
 }
 
@@ -100,7 +76,7 @@ static void on_progress(void *arg, uint64_t done, uint64_t total)
     struct job *j = arg;
     j->done = done;
     j->total = total;
-    tell(j, FETCH_STAGE_DOWNLOAD, NULL);
+    job_tell(j, FETCH_STAGE_DOWNLOAD, NULL);
 }
 
 /* Whether the file begins like a web page; servers answer with one where they should say 404. */
@@ -115,7 +91,7 @@ static bool is_web_page(int fd)
     return strncasecmp(p, "<!doctype html", 14) == 0 || strncasecmp(p, "<html", 5) == 0;
 }
 
-static void *copy_string(const char *s)
+static char *copy_string(const char *s)
 {
     return s ? xstrdup(s) : NULL;
 }
@@ -131,71 +107,6 @@ static void note_import(struct job *j, struct download *d, const struct http_res
     rec->checked = time(NULL);
     rec->max_age = r->headers.max_age;
     (void)download_save_record(d, NULL); /* only saves work next time */
-}
-
-static int import(struct job *j, int fd, struct download *d, const struct http_response *r,
-                  const char *signer, struct err *err)
-{
-    const struct fetch_sink *sink = j->cmd->sink;
-    struct fetch_origin origin = {j->check->what, d->url.text, d->record.etag, signer};
-    tell(j, FETCH_STAGE_IMPORT, signer);
-    if (lseek(fd, 0, SEEK_SET) < 0)
-        return err_set(err, errno, "can't read the download of %s", d->url.text);
-    j->check->signer = signer;
-    pthread_mutex_lock(&j->cmd->sink_lock);
-    int result = sink->import(sink->arg, fd, &origin, j->check, j->ret, err);
-    pthread_mutex_unlock(&j->cmd->sink_lock);
-    if (result < 0)
-        return -1;
-    note_import(j, d, r, signer);
-    tell(j, FETCH_STAGE_DONE, signer);
-    return 0;
-}
-
-/* A file without a name in the downloads directory. */
-static int open_temp(int area, struct err *err)
-{
-    int fd = openat(area, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
-        return fd >= 0 ? fd : err_set(err, errno, "can't create a file in the downloads directory");
-    char name[64];
-    snprintf(name, sizeof(name), "decrypt.%ld.%p.part", (long)getpid(), (void *)name);
-    fd = openat(area, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return err_set(err, errno, "can't create a file in the downloads directory");
-    (void)unlinkat(area, name, 0);
-    return fd;
-}
-
-static int decrypt(struct job *j, int in, int out, struct err *err)
-{
-    char passphrase[PASSPHRASE_MAX] = "";
-    const struct fetch_sink *sink = j->cmd->sink;
-    uint64_t max = j->cmd->opt->decrypted_max;
-    tell(j, FETCH_STAGE_DECRYPT, NULL);
-    pthread_mutex_lock(&j->cmd->sink_lock);
-    int r = sink->passphrase
-                ? sink->passphrase(sink->arg, j->check->what, passphrase, sizeof(passphrase), err)
-                : err_set(err, 0, "%s is encrypted", j->check->what);
-    pthread_mutex_unlock(&j->cmd->sink_lock);
-    if (r == 0)
-        r = decrypt_file(in, passphrase, out, max ? max : FETCH_DECRYPTED_MAX, j->check->what, err);
-    explicit_bzero(passphrase, sizeof(passphrase));
-    return r;
-}
-
-/* The bytes are what their signer signed: decrypt them if that is needed, and import. */
-static int take_verified(struct job *j, struct download *d, const struct http_response *r,
-                         const char *signer, struct err *err)
-{
-    if (is_web_page(d->fd))
-        return err_set(err, 0, "%s: the server sent a web page instead of an image", d->url.text);
-    if (!decrypt_wanted(d->fd))
-        return import(j, d->fd, d, r, signer, err);
-    cleanup_close int plain = open_temp(j->cmd->area, err);
-    if (plain < 0 || decrypt(j, d->fd, plain, err) < 0)
-        return -1;
-    return import(j, plain, d, r, signer, err);
 }
 
 static bool hopeless(void *arg)
@@ -240,7 +151,7 @@ static int download(struct job *j, struct download *d, const struct url *signatu
     int result = download_run(j->cmd->net, d, &opt, r, err);
     growth_end(&growth, result == 0);
     if (signature) {
-        tell(j, FETCH_STAGE_VERIFY, NULL);
+        job_tell(j, FETCH_STAGE_VERIFY, NULL);
         verify_join(&v);
         j->verify = NULL;
         bool unchanged = result == 0 && r->status == 304 && v.err.errnum == ECANCELED;
@@ -252,6 +163,11 @@ static int download(struct job *j, struct download *d, const struct url *signatu
     }
     growth_destroy(&growth);
     return result;
+}
+
+static int web_page(const struct download *d, struct err *err)
+{
+    return err_set(err, 0, "%s: the server sent a web page instead of an image", d->url.text);
 }
 
 static int fetch_locked(struct job *j, struct download *d, const struct url *signature,
@@ -274,7 +190,7 @@ static int fetch_locked(struct job *j, struct download *d, const struct url *sig
     }
     if (result < 0) {
         if (e.errnum == EBADMSG && is_web_page(d->fd))
-            err_set(&e, 0, "%s: the server sent a web page instead of an image", d->url.text);
+            web_page(d, &e);
         if (e.errnum == EBADMSG || e.errnum == EKEYREJECTED)
             d->worth_keeping = false;
         if (err)
@@ -288,7 +204,10 @@ static int fetch_locked(struct job *j, struct download *d, const struct url *sig
         return take_from_store(j, &(struct fetch_want){.image_id = known.id}, err);
     }
     d->worth_keeping = true; /* until it is imported */
-    result = take_verified(j, d, &r, signature ? signer : NULL, err);
+    result = is_web_page(d->fd) ? web_page(d, err)
+                                : job_take_verified(j, d->fd, signature ? signer : NULL, err);
+    if (result == 0)
+        note_import(j, d, &r, signature ? signer : NULL);
     /* A full disk passes and a passphrase can be found; what is no image stays none. */
     d->worth_keeping = result < 0 && err && (err->errnum == ENOSPC || err->errnum == EACCES);
     return result;
@@ -332,7 +251,7 @@ static int fetch_discovered(struct job *j, struct err *err)
     cleanup_with(discover_done) struct discover d = {0};
     cleanup_with(ac_pairs_done) struct ac_pairs labels = {0};
     want_template_labels(j->want, j->cmd->opt->os, j->cmd->opt->arch, &labels);
-    tell(j, FETCH_STAGE_DISCOVER, NULL);
+    job_tell(j, FETCH_STAGE_DISCOVER, NULL);
     if (discover(j->cmd->net, j->want->name, &labels, DISCOVER_IMAGES, &d, err) < 0)
         return -1;
     struct err first = {0};
@@ -376,7 +295,7 @@ static int look_in_store(struct job *j, struct err *err)
     int r = 1;
     if (j->want->image_id || (pull != FETCH_NEWER && j->want->name))
         r = take_from_store(j, j->want, err);
-    else if (pull != FETCH_NEWER)
+    else if (pull != FETCH_NEWER && j->want->url)
         r = take_recorded(j, err);
     if (r == 1 && pull == FETCH_NEVER)
         return err_set(err, ENOENT, "%s is not in the store, and --pull=never", j->check->what);
@@ -391,11 +310,12 @@ int image_get(struct fetch_command *cmd, size_t number, const struct fetch_want 
     check->cmd = cmd;
     check->want = want;
     check->what = what;
-    int r = look_in_store(&j, err);
+    int r = want->file ? 1 : look_in_store(&j, err);
     if (r != 1)
         return r;
+    if (want->file)
+        return local_fetch(&j, err);
     if (!want->name && !want->url)
         return err_set(err, ENOENT, "%s is not in the store", what);
-    return want->name ? fetch_discovered(&j, err)
-                      : fetch_from(&j, want->url, want->signature_url, err);
+    return want->name ? fetch_discovered(&j, err) : fetch_from(&j, want->url, want->signature, err);
 }

@@ -80,8 +80,9 @@ static int node_for(struct queue *q, const struct fetch_want *want, size_t paren
             return 0;
         }
     unsigned depth = parent == NOBODY ? 0 : q->nodes[parent]->depth + 1;
+    cleanup_free char *text = fetch_want_text(want);
     if (q->n == FETCH_IMAGES_MAX || depth > FETCH_DEPTH_MAX)
-        return err_set(err, 0, "%s: more than %d %s", want->name ? want->name : want->url,
+        return err_set(err, 0, "%s: more than %d %s", text,
                        depth > FETCH_DEPTH_MAX ? FETCH_DEPTH_MAX : FETCH_IMAGES_MAX,
                        depth > FETCH_DEPTH_MAX ? "levels of dependencies" : "images");
     struct node *node = xcalloc(1, sizeof(*node));

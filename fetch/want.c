@@ -35,7 +35,8 @@ void fetch_want_copy(struct fetch_want *dst, const struct fetch_want *src)
     *dst = *src;
     dst->name = copy_or_null(src->name);
     dst->url = copy_or_null(src->url);
-    dst->signature_url = copy_or_null(src->signature_url);
+    dst->file = copy_or_null(src->file);
+    dst->signature = copy_or_null(src->signature);
     dst->image_id = copy_or_null(src->image_id);
     ac_pairs_copy(&dst->labels, &src->labels);
 }
@@ -44,7 +45,8 @@ void fetch_want_done(struct fetch_want *w)
 {
     free(w->name);
     free(w->url);
-    free(w->signature_url);
+    free(w->file);
+    free(w->signature);
     free(w->image_id);
     ac_pairs_done(&w->labels);
     *w = (struct fetch_want){0};
@@ -60,7 +62,11 @@ void fetch_image_done(struct fetch_image *i)
 char *fetch_want_text(const struct fetch_want *w)
 {
     struct buf b = {0};
-    buf_adds(&b, w->name ? w->name : w->url ? w->url : w->image_id ? w->image_id : "");
+    const char *own[] = {w->name, w->url, w->file, w->image_id, ""};
+    size_t first = 0;
+    while (!own[first])
+        first++;
+    buf_adds(&b, own[first]);
     for (size_t i = 0; i < w->labels.n; i++)
         buf_printf(&b, ",%s=%s", w->labels.v[i].name, w->labels.v[i].value);
     return buf_take(&b);
@@ -86,7 +92,8 @@ char *want_key(const struct fetch_want *w)
         qsort(sorted.v, sorted.n, sizeof(*sorted.v), by_name);
     add_part(&b, w->name);
     add_part(&b, w->url);
-    add_part(&b, w->signature_url);
+    add_part(&b, w->file);
+    add_part(&b, w->signature);
     add_part(&b, w->image_id);
     buf_printf(&b, "%d:%d:%llu", w->dependency, w->has_size, (unsigned long long)w->size);
     for (size_t i = 0; i < sorted.n; i++) {

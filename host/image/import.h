@@ -7,6 +7,7 @@
 
 #include "host/image/aci.h"
 #include "host/image/import_unpack.h"
+#include "schema/manifest.h"
 
 struct err;
 struct store;
