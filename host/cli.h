@@ -25,9 +25,11 @@ struct command {
 
 /* Rows of the table in main.c, each in the file of its name. */
 extern const struct command image_commands[];
+extern const struct command trust_commands[];
 extern const struct command metadata_commands[];
 int cmd_build(const struct command *self, int argc, char **argv);
 int cmd_check(const struct command *self, int argc, char **argv);
+int cmd_discover(const struct command *self, int argc, char **argv);
 int cmd_fetch(const struct command *self, int argc, char **argv);
 int cmd_list(const struct command *self, int argc, char **argv);
 int cmd_logs(const struct command *self, int argc, char **argv);

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "host/cli.h"
+#include "host/fetch_images.h"
 #include "host/image/store.h"
 #include "host/paths.h"
 #include "host/pod/podimage.h"
@@ -27,7 +28,8 @@
 
 struct run_options {
     struct prepare_options prepare;
-    const char *dir, *exec, *name, *exit_policy, *insecure, *uuid_file;
+    struct fetch_request fetch;
+    const char *dir, *exec, *name, *exit_policy, *uuid_file;
     struct opt_list environment, volumes, mounts;
     bool no_scratch;
     char **args; /* words behind "--" */
@@ -71,12 +73,11 @@ static struct ac_pod_app *add_app(struct ac_pod_manifest *pod)
     return app;
 }
 
-static int add_image(struct podimages *images, const char *ref, const struct run_options *o,
+static int add_image(struct podimages *images, const struct aci_id *id, const struct run_options *o,
                      struct ac_pod_manifest *pod, struct err *err)
 {
     struct reify_image image;
-    bool insecure = o->insecure != NULL;
-    if (podimages_find(images, ref, insecure, &image, err) < 0)
+    if (podimages_get(images, id, &image, err) < 0)
         return -1;
     char *name = o->name ? xstrdup(o->name) : reify_app_name(pod, image.manifest->name);
     struct ac_pod_app *app = add_app(pod);
@@ -91,14 +92,17 @@ static int add_image(struct podimages *images, const char *ref, const struct run
     return 0;
 }
 
-/* The manifest of a pod that is given as a list of images. */
-static int assemble(struct podimages *images, char **refs, int n, const struct run_options *o,
+/* The manifest of a pod that is given as a list of images, which are fetched if that is needed. */
+static int assemble(struct podimages *images, char **refs, size_t n, const struct run_options *o,
                     struct ac_pod_manifest **ret, struct err *err)
 {
+    cleanup_free struct aci_id *ids = xcalloc(n, sizeof(*ids));
+    if (fetch_references(images->store, o->prepare.data_dir, &o->fetch, refs, n, ids, err) < 0)
+        return -1;
     struct ac_pod_manifest *pod = xcalloc(1, sizeof(*pod));
     pod->ac_version = xstrdup(AC_VERSION);
-    for (int i = 0; i < n; i++)
-        if (add_image(images, refs[i], o, pod, err) < 0) {
+    for (size_t i = 0; i < n; i++)
+        if (add_image(images, &ids[i], o, pod, err) < 0) {
             ac_pod_manifest_free(pod);
             return -1;
         }
@@ -191,9 +195,11 @@ static int load(struct podimages *images, char **operands, int n, const struct r
     if (is_manifest(operands[0])) {
         if (n > 1)
             return err_set(err, 0, "a pod manifest is run alone, not with %s", operands[1]);
-        return load_manifest(operands[0], ret, err);
+        if (load_manifest(operands[0], ret, err) < 0)
+            return -1;
+        return fetch_pod_images(images->store, o->prepare.data_dir, &o->fetch, *ret, err);
     }
-    return assemble(images, operands, n, o, ret, err);
+    return assemble(images, operands, (size_t)n, o, ret, err);
 }
 
 /* The parent of a detached pod prints its UUID; the child becomes the supervisor. */
@@ -257,6 +263,7 @@ int cmd_run(const struct command *self, int argc, char **argv)
                     .grace_ms = GRACE_DEFAULT_MS},
     };
     struct prepare_options *p = &o.prepare;
+    fetch_request_init(&o.fetch);
     const struct opt table[] = {
         {0, "dir", OPT_STRING, &o.dir, "DIR", "data directory"},
         {0, "accel", OPT_CHOICE, &p->accel, "auto|kvm|tcg", "accelerator (default auto)"},
@@ -278,8 +285,7 @@ int cmd_run(const struct command *self, int argc, char **argv)
         {0, "prefix", OPT_CHOICE, &p->prefix, "auto|always|never",
          "app names before lines of output (auto: on a terminal)"},
         {0, "uuid-file", OPT_STRING, &o.uuid_file, "FILE", "write the pod's UUID to a file"},
-        {0, "insecure-options", OPT_CHOICE, &o.insecure, "image",
-         "image: run archives without a signature"},
+        FETCH_OPTIONS(o.fetch),
         {0, "debug", OPT_FLAG, &p->debug, NULL, "show the serial console and the VMM's log"},
         {0},
     };

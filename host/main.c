@@ -15,7 +15,8 @@ static int cmd_version(const struct command *self, int argc, char **argv)
 static const struct command commands[] = {
     {"build", "DIR OUT.aci", "pack an image layout to an archive", cmd_build, NULL},
     {"check", "", "what this host offers, and whether pods can run", cmd_check, NULL},
-    {"fetch", "FILE.aci…", "bring images into the store", cmd_fetch, NULL},
+    {"discover", "NAME", "show where an image of this name is looked for", cmd_discover, NULL},
+    {"fetch", "NAME | URL | FILE.aci…", "bring images into the store", cmd_fetch, NULL},
     {"image", NULL, "list, check, unpack and remove images", NULL, image_commands},
     {"list", "", "list the pods", cmd_list, NULL},
     {"logs", "POD", "print what the apps of a pod wrote", cmd_logs, NULL},
@@ -24,6 +25,7 @@ static const struct command commands[] = {
     {"run", "POD.json | IMAGE… [-- ARGUMENT…]", "run a pod", cmd_run, NULL},
     {"status", "POD", "show the state of a pod and its apps", cmd_status, NULL},
     {"stop", "POD…", "stop pods in order", cmd_stop, NULL},
+    {"trust", NULL, "the keys whose signatures are accepted", NULL, trust_commands},
     {"validate", "FILE…", "check manifests, archives and image layouts", cmd_validate, NULL},
     {"version", "", "print the version", cmd_version, NULL},
     {0},

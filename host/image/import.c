@@ -52,7 +52,8 @@ static int enter(struct store *s, const char *path, const struct import_options 
                               : path,
         .signer = opt->signer,
     };
-    if (check_name(opt, image->manifest, path, err) < 0)
+    if (check_name(opt, image->manifest, path, err) < 0 ||
+        (opt->check && opt->check(opt->check_arg, &n.id, image->manifest, err) < 0))
         return -1;
     if (fsync(fd) < 0)
         return err_set(err, errno, "can't store %s", path);
@@ -84,22 +85,30 @@ static int import_to(struct store *s, const char *path, const struct import_opti
     return r;
 }
 
-int import_file(struct store *s, const char *path, const struct import_options *opt,
-                struct aci_id *ret, struct err *err)
+int import_fd(struct store *s, int in, const char *name, const struct import_options *opt,
+              struct aci_id *ret, struct err *err)
 {
-    cleanup_close int in = -1, fd = -1;
+    cleanup_close int fd = -1;
     cleanup_free char *temp = NULL;
     if (!opt->signer && !opt->insecure)
         return err_set(err, 0,
                        "%s is not checked against a signature; --insecure-options=image takes it "
                        "nevertheless",
-                       path);
-    if (open_archive(path, &in, err) < 0)
-        return -1;
+                       name);
     if (store_temp(s->blobs_fd, &fd, &temp, err) < 0)
         return -1;
-    int r = import_to(s, path, opt, in, fd, &temp, ret, err);
+    int r = import_to(s, name, opt, in, fd, &temp, ret, err);
     if (temp)
         (void)unlinkat(s->blobs_fd, temp, 0);
     return r;
+}
+
+int import_file(struct store *s, const char *path, const struct import_options *opt,
+                struct aci_id *ret, struct err *err)
+{
+    int in;
+    if (open_archive(path, &in, err) < 0)
+        return -1;
+    cleanup_close int close_in = in;
+    return import_fd(s, in, path, opt, ret, err);
 }

@@ -7,6 +7,7 @@
 
 #include "host/image/aci.h"
 #include "host/image/import_unpack.h"
+#include "schema/manifest.h"
 
 struct err;
 struct store;
@@ -17,6 +18,10 @@ struct import_options {
     const char *origin; /* what the index says about where it came from; NULL: the path */
     const char *signer; /* fingerprint of the key whose signature the caller has checked, or NULL */
     const char *name;   /* the name that the image must have, or NULL (IMG-26) */
+    /* Asked before the image is entered, when not NULL: -1 with *err gives the import up. */
+    int (*check)(void *arg, const struct aci_id *id, const struct ac_image_manifest *m,
+                 struct err *err);
+    void *check_arg;
 };
 
 /*
@@ -27,5 +32,12 @@ struct import_options {
  */
 int import_file(struct store *s, const char *path, const struct import_options *opt,
                 struct aci_id *ret, struct err *err);
+
+/*
+ * The same for a regular file that is open already, and stays the caller's; it is read from its
+ * start. `name` is for messages, and the origin when there is none in the options.
+ */
+int import_fd(struct store *s, int in, const char *name, const struct import_options *opt,
+              struct aci_id *ret, struct err *err);
 
 #endif

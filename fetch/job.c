@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One image under way: from verified bytes to the store. */
+#include "fetch/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "fetch/decrypt.h"
+
+void job_tell(struct job *j, enum fetch_stage stage, const char *signer)
+{
+    const struct fetch_sink *sink = j->cmd->sink;
+    struct fetch_event e = {j->number, j->check->what, stage, j->url, j->done, j->total, signer};
+    if (!sink->event)
+        return;
+    pthread_mutex_lock(&j->cmd->event_lock);
+    sink->event(sink->arg, &e);
+    pthread_mutex_unlock(&j->cmd->event_lock);
+}
+
+static int import(struct job *j, int fd, const char *signer, struct err *err)
+{
+    const struct fetch_sink *sink = j->cmd->sink;
+    struct stat st;
+    if (lseek(fd, 0, SEEK_SET) < 0 || fstat(fd, &st) < 0)
+        return err_set(err, errno, "can't read %s", j->url);
+    struct fetch_origin origin = {j->number, j->check->what, j->url, (uint64_t)st.st_size, signer};
+    j->done = j->total = (uint64_t)st.st_size;
+    job_tell(j, FETCH_STAGE_IMPORT, signer);
+    j->check->signer = signer;
+    pthread_mutex_lock(&j->cmd->sink_lock);
+    int result = sink->import(sink->arg, fd, &origin, j->check, j->ret, err);
+    pthread_mutex_unlock(&j->cmd->sink_lock);
+    if (result == 0)
+        job_tell(j, FETCH_STAGE_DONE, signer);
+    return result;
+}
+
+/* A file without a name in the downloads directory. */
+static int open_temp(int area, struct err *err)
+{
+    int fd = openat(area, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return fd;
+    if (errno != EOPNOTSUPP && errno != EISDIR)
+        return err_set(err, errno, "can't create a file in the downloads directory");
+    char name[64];
+    snprintf(name, sizeof(name), "decrypt.%ld.%p.part", (long)getpid(), (void *)name);
+    fd = openat(area, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_set(err, errno, "can't create a file in the downloads directory");
+    (void)unlinkat(area, name, 0);
+    return fd;
+}
+
+static int decrypt(struct job *j, int in, int out, struct err *err)
+{
+    char passphrase[PASSPHRASE_MAX] = "";
+    const struct fetch_sink *sink = j->cmd->sink;
+    uint64_t max = j->cmd->opt->decrypted_max;
+    job_tell(j, FETCH_STAGE_DECRYPT, NULL);
+    if (!sink->passphrase)
+        return err_set(err, EACCES, "%s is encrypted", j->check->what);
+    pthread_mutex_lock(&j->cmd->sink_lock);
+    int r = sink->passphrase(sink->arg, j->check->what, passphrase, sizeof(passphrase), err);
+    pthread_mutex_unlock(&j->cmd->sink_lock);
+    if (r == 0)
+        r = decrypt_file(in, passphrase, out, max ? max : FETCH_DECRYPTED_MAX, j->check->what, err);
+    explicit_bzero(passphrase, sizeof(passphrase));
+    return r;
+}
+
+int job_take_verified(struct job *j, int fd, const char *signer, struct err *err)
+{
+    if (!decrypt_wanted(fd))
+        return import(j, fd, signer, err);
+    cleanup_close int plain = open_temp(j->cmd->area, err);
+    if (plain < 0 || decrypt(j, fd, plain, err) < 0)
+        return -1;
+    return import(j, plain, signer, err);
+}
