@@ -126,6 +126,13 @@ static void print_status(json_t *state)
             printf(" (%s)", str(app, "error"));
         putchar('\n');
     }
+    json_t *report, *reports = json_object_get(state, "isolators");
+    json_array_foreach (reports, i, report) {
+        const char *detail = str(report, "detail");
+        printf("isolator %s %s: %s%s%s\n",
+               json_object_get(report, "app") ? str(report, "app") : "(pod)",
+               str(report, "isolator"), str(report, "result"), *detail ? "; " : "", detail);
+    }
 }
 
 int cmd_status(const struct command *self, int argc, char **argv)

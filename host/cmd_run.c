@@ -29,7 +29,7 @@
 struct run_options {
     struct prepare_options prepare;
     struct fetch_request fetch;
-    const char *dir, *exec, *name, *exit_policy, *uuid_file;
+    const char *dir, *exec, *name, *exit_policy, *uuid_file, *format;
     struct opt_list environment, volumes, mounts;
     bool no_scratch;
     char **args; /* words behind "--" */
@@ -257,6 +257,7 @@ int cmd_run(const struct command *self, int argc, char **argv)
 {
     struct run_options o = {
         .exit_policy = "failure",
+        .format = "text",
         .prepare = {.accel = "auto",
                     .prefix = "auto",
                     .scratch = SCRATCH_DEFAULT,
@@ -275,6 +276,11 @@ int cmd_run(const struct command *self, int argc, char **argv)
         {0, "exec", OPT_STRING, &o.exec, "PROGRAM", "program instead of the image's"},
         {0, "name", OPT_STRING, &o.name, "NAME", "name of the app"},
         {0, "volume", OPT_LIST, &o.volumes, "NAME,kind=…", "a volume, in appc's text form"},
+        {0, "strict", OPT_FLAG, &p->strict, NULL,
+         "refuse a pod with an isolator that would be ignored"},
+        {0, "dry-run", OPT_FLAG, &p->dry_run, NULL,
+         "report what becomes of each isolator, start no app"},
+        {0, "format", OPT_CHOICE, &o.format, "text|json", "how --dry-run prints"},
         {0, "strict-volumes", OPT_FLAG, &p->strict_volumes, NULL,
          "refuse mount points without a volume"},
         {0, "hostname", OPT_STRING, &p->hostname, "NAME", "host name of the pod"},
@@ -296,6 +302,7 @@ int cmd_run(const struct command *self, int argc, char **argv)
         return r == CLI_OK ? r : CLI_RUN_ERR;
     o.args = argv + rest;
     o.nargs = argc - rest;
+    p->report_json = str_eq(o.format, "json");
     p->stop_on_exit = str_eq(o.exit_policy, "any");
     if (p->grace_ms > UINT32_MAX)
         p->grace_ms = UINT32_MAX;

@@ -32,12 +32,12 @@ json_t *wire_config_encode(const struct wire_config *c)
     for (size_t i = 0; i < c->napps; i++)
         json_array_append_new(apps, json_pack("{s:s, s:I}", "name", c->apps[i].name, "root",
                                               (json_int_t)c->apps[i].root));
-    return json_pack("{s:s, s:i, s:s, s:s, s:s?, s:O, s:o, s:o, s:b, s:b, s:b, s:I, s:I}", "type",
-                     "config", "version", WIRE_VERSION, "uuid", c->uuid, "hostname", c->hostname,
-                     "metadataURL", c->metadata_url, "manifest", c->manifest, "roots", roots,
-                     "apps", apps, "scratch", c->scratch, "debug", c->debug, "stopOnExit",
-                     c->stop_on_exit, "graceMs", (json_int_t)c->grace_ms, "clockNs",
-                     (json_int_t)c->clock_ns);
+    return json_pack("{s:s, s:i, s:s, s:s, s:s?, s:O, s:o, s:o, s:b, s:b, s:b, s:b, s:b, s:I, s:I}",
+                     "type", "config", "version", WIRE_VERSION, "uuid", c->uuid, "hostname",
+                     c->hostname, "metadataURL", c->metadata_url, "manifest", c->manifest, "roots",
+                     roots, "apps", apps, "scratch", c->scratch, "debug", c->debug, "strict",
+                     c->strict, "dryRun", c->dry_run, "stopOnExit", c->stop_on_exit, "graceMs",
+                     (json_int_t)c->grace_ms, "clockNs", (json_int_t)c->clock_ns);
 }
 
 static int get_u64(json_t *obj, const char *key, uint64_t max, uint64_t *ret, struct err *err)
@@ -116,6 +116,8 @@ static int decode_scalars(json_t *msg, struct wire_config *c, struct err *err)
     c->grace_ms = (uint32_t)grace;
     c->scratch = json_is_true(json_object_get(msg, "scratch"));
     c->debug = json_is_true(json_object_get(msg, "debug"));
+    c->strict = json_is_true(json_object_get(msg, "strict"));
+    c->dry_run = json_is_true(json_object_get(msg, "dryRun"));
     c->stop_on_exit = json_is_true(json_object_get(msg, "stopOnExit"));
     return 0;
 }

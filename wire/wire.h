@@ -80,6 +80,8 @@ struct wire_config {
     size_t napps;
     bool scratch; /* a scratch disk is there; else upper layers go on tmpfs */
     bool debug;
+    bool strict;       /* an isolator that would be ignored is fatal, before any app starts */
+    bool dry_run;      /* set everything up, report, and end without starting an app */
     bool stop_on_exit; /* the first app that ends takes the pod down */
     uint32_t grace_ms; /* between SIGTERM and SIGKILL */
     uint64_t clock_ns; /* host's CLOCK_REALTIME when the message was made */

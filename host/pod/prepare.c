@@ -132,6 +132,7 @@ static int fill_plan(struct podimages *images, const struct ac_pod_manifest *pod
     *strrchr(vmm, '/') = '\0';
     p->libexec = take_ptr(vmm);
     p->debug = o->debug;
+    p->report_json = o->report_json;
     p->prefix_always = str_eq(o->prefix, "always");
     p->prefix_never = str_eq(o->prefix, "never");
     p->output_fd = o->detach ? -1 : STDOUT_FILENO;
@@ -141,6 +142,8 @@ static int fill_plan(struct podimages *images, const struct ac_pod_manifest *pod
     c->manifest = ac_pod_manifest_to_json(pod);
     c->scratch = o->scratch != 0;
     c->debug = o->debug;
+    c->strict = o->strict;
+    c->dry_run = o->dry_run;
     c->stop_on_exit = o->stop_on_exit;
     c->grace_ms = (uint32_t)o->grace_ms;
     return write_manifest(p->pod_dir_fd, c->manifest, err);

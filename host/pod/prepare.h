@@ -22,6 +22,9 @@ struct prepare_options {
     uint64_t scratch;     /* bytes; 0: none, upper layers live in memory */
     uint64_t grace_ms;
     bool debug;
+    bool strict;  /* refuse a pod with an isolator that would be ignored */
+    bool dry_run; /* report the isolators, start no app */
+    bool report_json;
     bool stop_on_exit;
     bool strict_volumes;
     bool detach;

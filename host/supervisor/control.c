@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "host/supervisor/pod.h"
 
@@ -94,6 +95,19 @@ static void on_app(struct pod *p, json_t *msg)
     state_save(p);
 }
 
+static void on_report(struct pod *p, json_t *msg)
+{
+    struct wire_report r;
+    struct err err;
+    if (wire_report_decode(msg, &r, &err) < 0 || (r.app[0] && find_app(p, r.app) < 0) ||
+        p->nreports >= POD_REPORTS_MAX) {
+        pod_fail(p, "the guest's init sent a malformed report");
+        return;
+    }
+    array_grow(&p->reports, p->nreports, &p->reports_cap, sizeof(r));
+    p->reports[p->nreports++] = r;
+}
+
 static void on_log(struct pod *p, json_t *msg)
 {
     const char *level = wire_string(msg, "level", 16);
@@ -128,6 +142,8 @@ static void dispatch(struct pod *p, json_t *msg)
         pod_fail(p, "the guest's init did not say hello first");
     else if (str_eq(type, "app"))
         on_app(p, msg);
+    else if (str_eq(type, "report"))
+        on_report(p, msg);
     else if (str_eq(type, "log"))
         on_log(p, msg);
     else if (str_eq(type, "end"))

@@ -243,6 +243,8 @@ int main(int argc, char **argv)
         pod_fail(&pod, "%s", err.msg);
     pod_loop(&pod);
     pod_finish(&pod);
+    if (pod.plan.config.dry_run && !pod.failed)
+        state_print_reports(&pod);
     if (pod.failed)
         fprintf(stderr, "appc-vm: %s\n", pod.error.msg);
     return pod_exit_status(&pod);

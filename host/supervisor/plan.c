@@ -19,7 +19,7 @@ json_t *plan_encode(const struct plan *p)
                                                 (json_int_t)p->images[i].offset,
                                                 (json_int_t)p->images[i].length));
     return json_pack(
-        "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:s, s:s*, s:o, s:o}",
+        "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:b, s:s, s:s*, s:o, s:o}",
         "podDir", p->pod_dir_fd, "lock", p->lock_fd, "kvm", p->kvm_fd, "scratch", p->scratch_fd,
         "metadata", p->metadata_fd, "output", p->output_fd, "error", p->error_fd, "cpus",
         (int)p->cpus, "memory", (json_int_t)p->memory, "debug", p->debug, "prefixAlways",
@@ -50,21 +50,23 @@ int plan_decode(json_t *doc, struct plan *ret, struct err *err)
     const char *libexec, *qemu = NULL;
     json_t *images, *config;
     json_int_t memory;
-    int cpus, debug, always, never;
+    int cpus, debug, report, always, never;
     json_error_t jerr;
     if (json_unpack_ex(
             doc, &jerr, 0,
-            "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:s, s?s, s:o, s:o}",
+            "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:b, s:s, s?s, s:o, s:o}",
             "podDir", &p.pod_dir_fd, "lock", &p.lock_fd, "kvm", &p.kvm_fd, "scratch", &p.scratch_fd,
             "metadata", &p.metadata_fd, "output", &p.output_fd, "error", &p.error_fd, "cpus", &cpus,
-            "memory", &memory, "debug", &debug, "prefixAlways", &always, "prefixNever", &never,
-            "libexec", &libexec, "qemu", &qemu, "images", &images, "config", &config) < 0)
+            "memory", &memory, "debug", &debug, "reportJSON", &report, "prefixAlways", &always,
+            "prefixNever", &never, "libexec", &libexec, "qemu", &qemu, "images", &images, "config",
+            &config) < 0)
         return err_set(err, 0, "plan: %s", jerr.text);
     if (cpus < 1 || cpus > PLAN_CPUS_MAX || memory <= 0)
         return err_set(err, 0, "plan: cpus or memory is out of range");
     p.cpus = (unsigned)cpus;
     p.memory = (uint64_t)memory;
     p.debug = debug;
+    p.report_json = report;
     p.prefix_always = always;
     p.prefix_never = never;
     p.libexec = xstrdup(libexec);

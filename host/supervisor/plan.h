@@ -33,6 +33,7 @@ struct plan {
     unsigned cpus;
     uint64_t memory; /* bytes */
     bool debug;
+    bool report_json;   /* how --dry-run prints what became of the isolators */
     bool prefix_always; /* app names before lines, also where no terminal is */
     bool prefix_never;
     char *libexec; /* folder of appc-vmm, appc-dev-* and guest/ */

@@ -15,6 +15,8 @@
 #include "host/supervisor/stream.h"
 
 #define POD_DEVICES_MAX 8
+/* A guest that reports more isolators than manifests can hold is not believed. */
+#define POD_REPORTS_MAX 65536
 
 /* Exit codes of a pod that did not end by itself. */
 #define POD_EXIT_ERROR 125
@@ -64,6 +66,8 @@ struct pod {
     int children_log_fd;
     enum pod_phase phase;
     struct pod_app *apps;
+    struct wire_report *reports; /* what became of each isolator */
+    size_t nreports, reports_cap;
     int first_failure; /* index of the app that failed first, -1 */
     unsigned stops;    /* how often the user asked to stop */
     bool failed;       /* appc-vm itself failed; `error` says why */
@@ -88,7 +92,13 @@ void control_maybe_close(struct pod *p);
 /* launch.c: starts the device processes and the VMM. */
 int launch(struct pod *p, struct err *err);
 
-/* state.c: writes state.json of the pod; failures are reported once, not fatal. */
+/* state.c: the report of the isolators as a JSON list (caller decrefs). */
+json_t *state_reports(const struct pod *p);
+
+/* Prints the report on standard output, as text or JSON (--dry-run). */
+void state_print_reports(const struct pod *p);
+
+/* Writes state.json of the pod; failures are reported once, not fatal. */
 void state_save(struct pod *p);
 
 /* The exit status of the pod as `run` returns it. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* state.json: what list and status show, also after a crash of everything. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,6 +44,38 @@ static json_t *app_state(const struct pod_app *a)
     return o;
 }
 
+json_t *state_reports(const struct pod *p)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < p->nreports; i++) {
+        const struct wire_report *r = &p->reports[i];
+        json_t *o = json_pack("{s:o, s:s, s:o}", "isolator", wire_text(r->isolator), "result",
+                              wire_isolator_result_name(r->result), "detail", wire_text(r->detail));
+        if (r->app[0])
+            json_object_set_new(o, "app", json_string(r->app));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+void state_print_reports(const struct pod *p)
+{
+    if (p->plan.report_json) {
+        json_t *list = state_reports(p);
+        json_dumpf(list, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(list);
+        return;
+    }
+    for (size_t i = 0; i < p->nreports; i++) {
+        const struct wire_report *r = &p->reports[i];
+        struct err clean; /* takes control characters out */
+        err_fill(&clean, 0, "%-9s %s %s%s%s", wire_isolator_result_name(r->result),
+                 r->app[0] ? r->app : "(pod)", r->isolator, r->detail[0] ? ": " : "", r->detail);
+        puts(clean.msg);
+    }
+}
+
 void state_save(struct pod *p)
 {
     json_t *apps = json_array();
@@ -58,6 +91,8 @@ void state_save(struct pod *p)
         json_object_set_new(o, "endedMs", json_integer((json_int_t)p->ended_ms));
         json_object_set_new(o, "exitStatus", json_integer(pod_exit_status(p)));
     }
+    if (p->nreports)
+        json_object_set_new(o, "isolators", state_reports(p));
     if (p->failed)
         json_object_set_new(o, "error", json_string(p->error.msg));
     cleanup_free char *text = json_dumps(o, JSON_INDENT(2));
