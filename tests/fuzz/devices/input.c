@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-
 uint8_t input_u8(struct input *in)
 {
     if (!in->left)
