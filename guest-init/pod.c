@@ -30,6 +30,14 @@ void pod_fatal(struct pod *p, const struct err *why)
     control_send(&p->control, wire_fatal(why->msg));
 }
 
+/* --dry-run: everything is set up and reported; the streams end and no app begins. */
+static void skip_apps(struct pod *p)
+{
+    for (size_t i = 0; i < p->life.napps; i++)
+        p->life.ops->over(p->life.ctx, i);
+    p->life.napps = 0;
+}
+
 static void configure(struct pod *p, json_t *msg)
 {
     struct err err = {0};
@@ -38,7 +46,10 @@ static void configure(struct pod *p, json_t *msg)
         return;
     }
     p->state = POD_RUNNING;
-    lifecycle_begin(&p->life);
+    if (p->config.dry_run)
+        skip_apps(p);
+    else
+        lifecycle_begin(&p->life);
 }
 
 static void handle_stop(struct pod *p, json_t *msg)
@@ -132,7 +143,7 @@ void pod_check_end(struct pod *p)
 {
     if (p->state != POD_RUNNING || !lifecycle_is_over(&p->life) || p->streams > 0)
         return;
-    for (size_t i = 0; i < p->life.napps; i++)
+    for (size_t i = 0; i < p->manifest->napps; i++)
         rootfs_done(&p->apps[i].rootfs);
     close_scratch();
     p->state = POD_ENDING;

@@ -59,6 +59,8 @@ static void report_isolator(void *ctx, const char *isolator, enum wire_isolator_
     snprintf(r.app, sizeof(r.app), "%s", a->name ? a->name : "");
     snprintf(r.isolator, sizeof(r.isolator), "%s", isolator);
     snprintf(r.detail, sizeof(r.detail), "%s", detail);
+    if (result == WIRE_ISOLATOR_IGNORED && !a->pod->ignored.isolator[0])
+        a->pod->ignored = r;
     control_send(&a->pod->control, wire_report_encode(&r));
 }
 
@@ -234,6 +236,10 @@ int pod_configure(struct pod *p, json_t *msg, struct err *err)
         if (set_up_app(p, &p->apps[i], err) < 0)
             return -1;
     }
+    const struct wire_report *bad = &p->ignored;
+    if (p->config.strict && bad->isolator[0])
+        return err_set(err, 0, "%s%s: %s would be ignored (%s), which --strict refuses",
+                       bad->app[0] ? "app " : "pod", bad->app, bad->isolator, bad->detail);
     p->life = (struct lifecycle){.ops = &pod_lifecycle_ops,
                                  .ctx = p,
                                  .apps = p->lc_apps,

@@ -22,9 +22,9 @@ json_t *plan_encode(const struct plan *p)
         "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:b, s:s, s:s*, s:o, s:o}",
         "podDir", p->pod_dir_fd, "lock", p->lock_fd, "kvm", p->kvm_fd, "scratch", p->scratch_fd,
         "metadata", p->metadata_fd, "output", p->output_fd, "error", p->error_fd, "cpus",
-        (int)p->cpus, "memory", (json_int_t)p->memory, "debug", p->debug, "prefixAlways",
-        p->prefix_always, "prefixNever", p->prefix_never, "libexec", p->libexec, "qemu", p->qemu,
-        "images", images, "config", wire_config_encode(&p->config));
+        (int)p->cpus, "memory", (json_int_t)p->memory, "debug", p->debug, "reportJSON",
+        p->report_json, "prefixAlways", p->prefix_always, "prefixNever", p->prefix_never, "libexec",
+        p->libexec, "qemu", p->qemu, "images", images, "config", wire_config_encode(&p->config));
 }
 
 static int decode_images(json_t *list, struct plan *p, struct err *err)
