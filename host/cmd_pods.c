@@ -57,6 +57,20 @@ static int dump(json_t *o)
     return CLI_OK;
 }
 
+static json_int_t created(const json_t *state)
+{
+    return json_integer_value(json_object_get(state, "createdMs"));
+}
+
+/* The oldest first; the list is short, so insertion does. */
+static void insert_by_age(json_t *list, json_t *state)
+{
+    size_t i = json_array_size(list);
+    while (i > 0 && created(json_array_get(list, i - 1)) > created(state))
+        i--;
+    json_array_insert_new(list, i, state);
+}
+
 static json_t *all_states(const char *data_dir, struct err *err)
 {
     char **names;
@@ -71,7 +85,7 @@ static json_t *all_states(const char *data_dir, struct err *err)
         if (poddir_open(data_dir, names[i], uuid, &dir, NULL) == 0) {
             json_t *state = poddir_state(dir, uuid, NULL);
             if (state)
-                json_array_append_new(list, state);
+                insert_by_age(list, state);
         }
         free(names[i]);
     }
