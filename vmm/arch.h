@@ -48,7 +48,4 @@ int arch_probe_init(const struct guest_memory *m, int sys, int vcpu, struct err 
 /* ... and whether an exit is one of its steps (vmm/probe_steps.h). */
 bool arch_probe_step(const struct kvm_run *run, unsigned *ret_step);
 
-/* The serial port's interrupt line. */
-uint32_t arch_serial_gsi(void);
-
 #endif

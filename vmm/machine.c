@@ -103,20 +103,6 @@ static int add_pages(struct machine *m, struct err *err)
                : 0;
 }
 
-static int add_serial(struct machine *m, struct err *err)
-{
-    m->serial_irq = -1;
-    if (m->options->serial_fd >= 0) {
-        m->serial_irq = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (m->serial_irq < 0)
-            return err_set(err, errno, "can't make an eventfd");
-        if (kvm_add_irqfd(&m->kvm, m->serial_irq, arch_serial_gsi(), err))
-            return -1;
-    }
-    serial_init(&m->serial, m->options->serial_fd, m->serial_irq);
-    return 0;
-}
-
 static int create_vm(struct machine *m, struct err *err)
 {
     if (kvm_create(&m->kvm, m->options->kvm_fd, m->options->cpus, err) || arch_vm_init(m, err))
@@ -128,7 +114,7 @@ static int create_vm(struct machine *m, struct err *err)
         if (kvm_add_memory(&m->kvm, r->gpa, r->host, r->size, false, err))
             return -1;
     }
-    return add_pages(m, err) || add_serial(m, err) ? -1 : 0;
+    return add_pages(m, err);
 }
 
 static int create_vcpus(struct machine *m, uint64_t entry, struct err *err)
@@ -180,7 +166,6 @@ static void destroy(struct machine *m)
     memory_destroy(&m->memory);
     close_event(m->end_event);
     close_event(m->ack_event);
-    close_event(m->serial_irq);
     close_event(m->stats_fd);
     free(m);
 }
@@ -310,7 +295,8 @@ int machine_run(const struct options *options, struct err *err)
 
     m->options = options;
     m->memory.fd = m->kvm.vm = m->stats_fd = -1;
-    m->end_event = m->ack_event = m->serial_irq = -1;
+    m->end_event = m->ack_event = -1;
+    serial_init(&m->serial, options->serial_fd);
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->changed, NULL);
     r = confine_enter(options, err) || build_and_run(m, err) ? -1 : 0;

@@ -80,9 +80,8 @@ struct machine {
     bool open;      /* the gate is open: CPUs run */
     atomic_int end; /* enum machine_end; changes once */
     struct err failure;
-    int end_event;  /* eventfd that wakes the main thread */
-    int ack_event;  /* eventfd that takes the acknowledgements of interrupts; nobody reads it */
-    int serial_irq; /* eventfd that raises the serial port's line */
+    int end_event; /* eventfd that wakes the main thread */
+    int ack_event; /* eventfd that takes the acknowledgements of interrupts; nobody reads it */
 };
 
 /*

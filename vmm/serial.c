@@ -2,7 +2,6 @@
 /* The sending half of a 16550A, as its data sheet has it. */
 #include "vmm/serial.h"
 
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 enum { DATA, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
@@ -17,16 +16,9 @@ enum { DATA, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
 #define LSR_READY   0x60 /* transmitter and its holding register are empty */
 #define MSR_PRESENT 0xb0 /* carrier, data set ready, clear to send */
 
-void serial_init(struct serial *s, int out, int irq)
+void serial_init(struct serial *s, int out)
 {
-    *s = (struct serial){.lock = PTHREAD_MUTEX_INITIALIZER, .out = out, .irq = irq};
-}
-
-static void raise_empty(struct serial *s)
-{
-    s->thr_empty = true;
-    if ((s->ier & IER_THRE) && s->irq >= 0)
-        eventfd_write(s->irq, 1);
+    *s = (struct serial){.lock = PTHREAD_MUTEX_INITIALIZER, .out = out, .thr_empty = true};
 }
 
 /* A reader that went away or is full for ever must not stop the guest: the byte is dropped. */
@@ -41,12 +33,10 @@ static void write_register(struct serial *s, unsigned reg, uint8_t value)
     switch (reg) {
     case DATA:
         send_byte(s, value);
-        raise_empty(s);
+        s->thr_empty = true;
         break;
     case IER:
         s->ier = value & 0x0f;
-        if (value & IER_THRE)
-            raise_empty(s);
         break;
     case IIR_FCR:
         s->fcr = value;

@@ -67,7 +67,7 @@ int vhost_send(int sock, uint32_t request, uint32_t flags, const void *payload, 
         struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
         ssize_t n;
 
-        if (nfds && done == 0)
+        if (fds && done == 0)
             attach_fds(&msg, control, fds, nfds);
         n = sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) {

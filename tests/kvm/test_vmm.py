@@ -38,6 +38,7 @@ SCENARIOS = {
     "four-devices-two-cpus": vm(RNG, BLK, BLK, VSOCK, cpus=2),
     "small": vm(RNG, memory="64M"),
     "large": vm(RNG, memory="4G"),
+    "console": vm(RNG, cmdline=CMDLINE + " console=ttyS0 8250.nr_uarts=1"),
     "sigterm": vm(RNG, cpus=2, cmdline=SPIN, options=["--on-line=term"]),
     "device-killed": vm(RNG, BLK, cmdline=SPIN, options=["--on-line=kill-device"]),
     "device-never-there": vm("--device=4:1:/bin/launch"),
@@ -177,6 +178,13 @@ def test_exits_to_user_space(outcomes, name, most):
     """A count, not a time: the same on every machine. It must not grow unnoticed."""
     print(name, outcomes[name].exits(), outcomes[name].stats["exits"])
     assert outcomes[name].exits() <= most
+
+
+def test_serial_console(outcomes):
+    """The driver finds a 16550A, and a terminal can be written to and drained."""
+    o = outcomes["console"]
+    assert o.exit == 0, o.errors
+    assert "serial guest speaks by the driver, too" in o.text.replace("\r", "")
 
 
 def test_vmm_is_jailed(outcomes):

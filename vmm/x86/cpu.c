@@ -36,11 +36,6 @@ uint32_t arch_device_gsi(unsigned slot)
     return X86_FIRST_DEVICE + slot;
 }
 
-uint32_t arch_serial_gsi(void)
-{
-    return X86_SERIAL_IRQ;
-}
-
 int arch_vm_init(struct machine *m, struct err *err)
 {
     uint64_t identity = X86_IDENTITY;

@@ -24,13 +24,19 @@
 #define SELECTOR_CODE  0x10u
 #define INTERRUPT_GATE 0x8e00u /* present, ring 0, 64-bit interrupt gate */
 
-extern const uint8_t x86_probe_code[], x86_probe_code_end[], x86_probe_bp[], x86_probe_fault[];
+/* The guest's code, its length, and where its exception handlers are in it (probe_guest.S). */
+extern const uint8_t x86_probe_code[];
+extern const struct probe_layout {
+    uint32_t len;
+    uint32_t bp;
+    uint32_t fault;
+} x86_probe_layout;
 
 /* A gate of the 64-bit interrupt descriptor table (Intel SDM 3A, 6.14.1). */
-static int set_gate(const struct guest_memory *m, unsigned vector, const uint8_t *handler,
+static int set_gate(const struct guest_memory *m, unsigned vector, uint32_t handler,
                     struct err *err)
 {
-    uint64_t at = PROBE_CODE + (uint64_t)(handler - x86_probe_code);
+    uint64_t at = PROBE_CODE + handler;
     uint32_t gate[4] = {
         (uint32_t)(at & 0xffff) | SELECTOR_CODE << 16,
         (uint32_t)(at & 0xffff0000) | INTERRUPT_GATE,
@@ -43,12 +49,12 @@ static int set_gate(const struct guest_memory *m, unsigned vector, const uint8_t
 
 static int write_guest(const struct guest_memory *m, struct err *err)
 {
-    size_t len = (size_t)(x86_probe_code_end - x86_probe_code);
+    const struct probe_layout *l = &x86_probe_layout;
 
-    if (memory_write(m, PROBE_CODE, x86_probe_code, len, err) ||
-        set_gate(m, VECTOR_BP, x86_probe_bp, err) || set_gate(m, VECTOR_UD, x86_probe_fault, err))
+    if (memory_write(m, PROBE_CODE, x86_probe_code, l->len, err) ||
+        set_gate(m, VECTOR_BP, l->bp, err) || set_gate(m, VECTOR_UD, l->fault, err))
         return -1;
-    return set_gate(m, VECTOR_GP, x86_probe_fault, err);
+    return set_gate(m, VECTOR_GP, l->fault, err);
 }
 
 static int set_cpuid(int sys, int vcpu, struct err *err)

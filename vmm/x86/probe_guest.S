@@ -8,7 +8,7 @@
 
     .section .rodata
     .balign 16
-    .globl x86_probe_code, x86_probe_code_end, x86_probe_bp, x86_probe_fault
+    .globl x86_probe_code, x86_probe_layout
 x86_probe_code:
 
     /* Time: an empty pair of steps, then one with a loop in between. */
@@ -102,5 +102,11 @@ x86_probe_fault:
     hlt
     jmp 8b
 x86_probe_code_end:
+
+    .balign 4
+x86_probe_layout: /* struct probe_layout of vmm/x86/probe.c */
+    .long x86_probe_code_end - x86_probe_code
+    .long x86_probe_bp - x86_probe_code
+    .long x86_probe_fault - x86_probe_code
 
     .section .note.GNU-stack, "", @progbits

@@ -32,7 +32,6 @@ struct vcpu;
 #define X86_GAP_END    0x100000000ull
 
 #define X86_SERIAL_PORT  0x3f8u
-#define X86_SERIAL_IRQ   4u
 #define X86_FIRST_DEVICE 5u /* interrupt line of the first device */
 
 #define X86_SEED_SIZE 32u
