@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -26,27 +27,27 @@
 #include "host/image/store_depend.h"
 
 /* Part of every key: count it up when the writer's output changes. */
-#define RENDER_VERSION "appc-vm root 1"
-#define KEY_LEN        (2 * ACI_DIGEST_LEN)
+#define RENDER_VERSION "1-"
+#define KEY_LEN        (sizeof(RENDER_VERSION) - 1 + 2 * ACI_DIGEST_LEN)
 #define TOUCH_SECONDS  60 /* a use is not noted again within this time */
 
 struct key {
     char text[KEY_LEN + 1];
 };
 
+/* An image alone has its own digest as the key: no hashing, so that a cached start has none. */
+static void key_of_image(const char *id, struct key *ret)
+{
+    snprintf(ret->text, sizeof(ret->text), RENDER_VERSION "%s", id + sizeof(ACI_ID_PREFIX) - 1);
+}
+
 static void key_of_text(const struct buf *b, struct key *ret)
 {
     uint8_t digest[ACI_DIGEST_LEN];
     if (!EVP_Digest(b->data, b->len, digest, NULL, EVP_sha512(), NULL))
         abort(); /* fails for want of memory only */
-    hex_encode(digest, sizeof(digest), ret->text);
-}
-
-static void key_of_image(const char *id, struct key *ret)
-{
-    cleanup_with(buf_free) struct buf b = {0};
-    buf_printf(&b, RENDER_VERSION "\n%s\n", id);
-    key_of_text(&b, ret);
+    memcpy(ret->text, RENDER_VERSION, sizeof(RENDER_VERSION) - 1);
+    hex_encode(digest, sizeof(digest), ret->text + sizeof(RENDER_VERSION) - 1);
 }
 
 /* The image that a whitelist belongs to: its ID stands for the list. */
@@ -62,7 +63,10 @@ static const char *owner(const struct render_plan *p, const struct ac_strings *w
 static void key_of_plan(const struct render_plan *p, struct key *ret)
 {
     cleanup_with(buf_free) struct buf b = {0};
-    buf_adds(&b, RENDER_VERSION "\n");
+    if (p->nlayers == 1) {
+        key_of_image(p->images[0].id, ret);
+        return;
+    }
     for (size_t i = 0; i < p->nlayers; i++) {
         const struct render_layer *layer = &p->layers[i];
         const char *id = p->images[layer->blob].id;
