@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <linux/landlock.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -23,9 +22,15 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "vmm/jail_files.h"
 
 /* The user and group of a process that was started by root; by convention nobody's. */
 #define JAIL_ID 65534
+
+/* The rights that root has over files that are not its own. */
+#define CAP_BIT(cap) (1U << (cap))
+#define FILE_CAPS                                                                                  \
+    (CAP_BIT(CAP_CHOWN) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_FOWNER) | CAP_BIT(CAP_FSETID))
 
 static int compare_ints(const void *a, const void *b)
 {
@@ -107,16 +112,16 @@ static bool write_proc(const char *path, const char *text)
     return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 }
 
-/* user_namespaces(7): one user and one group, mapped to themselves outside. */
-static bool map_ids(uid_t uid, gid_t gid)
+/* user_namespaces(7): one user and one group, who are `id` inside. */
+static bool map_ids(unsigned id, uid_t uid, gid_t gid)
 {
     char text[64];
     if (!write_proc("/proc/self/setgroups", "deny"))
         return false;
-    snprintf(text, sizeof(text), "%d %u 1", JAIL_ID, uid);
+    snprintf(text, sizeof(text), "%u %u 1", id, uid);
     if (!write_proc("/proc/self/uid_map", text))
         return false;
-    snprintf(text, sizeof(text), "%d %u 1", JAIL_ID, gid);
+    snprintf(text, sizeof(text), "%u %u 1", id, gid);
     return write_proc("/proc/self/gid_map", text);
 }
 
@@ -130,28 +135,23 @@ static bool empty_root(void)
            !chdir("/");
 }
 
-static bool enter_namespaces(void)
+static bool enter_namespaces(const struct jail_spec *spec)
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
+    bool all = spec->files && uid == 0;
     /* After a change of user the files in /proc/self would be root's. */
-    if (prctl(PR_SET_DUMPABLE, 1) ||
+    if (prctl(PR_SET_DUMPABLE, 1))
+        return false;
+    cleanup_close int mapper = all ? jail_map_start() : -1;
+    if ((all && mapper < 0) ||
         unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS))
         return false;
-    return map_ids(uid, gid) && empty_root();
+    bool mapped = all ? jail_map_finish(mapper) : map_ids(spec->files ? 0 : JAIL_ID, uid, gid);
+    return mapped && empty_root();
 }
 
-/* Landlock: all rights to files are handled and no rule grants one. */
-static bool landlock_all(void)
-{
-    const struct landlock_ruleset_attr attr = {
-        .handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1,
-    };
-    cleanup_close int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
-    return fd >= 0 && !syscall(SYS_landlock_restrict_self, fd, 0);
-}
-
-static int drop_capabilities(struct err *err)
+static int drop_capabilities(uint32_t keep, struct err *err)
 {
     /* EINVAL is the end of the list. Who may not drop (EPERM) has nothing to drop either. */
     unsigned long cap = 0;
@@ -160,8 +160,9 @@ static int drop_capabilities(struct err *err)
     if (errno != EINVAL && errno != EPERM)
         return err_set(err, errno, "jail: cannot drop capability %lu", cap);
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-    if (syscall(SYS_capset, &head, none))
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
+        {.effective = keep, .permitted = keep}};
+    if (syscall(SYS_capset, &head, data))
         return err_set(err, errno, "jail: cannot drop capabilities");
     return 0;
 }
@@ -180,12 +181,16 @@ static int confine(const struct jail_spec *spec, struct err *err)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return err_set(err, errno, "jail: cannot set no_new_privs");
-    if (drop_root(err))
+    uid_t uid = geteuid();
+    if (!spec->files && drop_root(err))
         return -1;
-    enum jail_level level = enter_namespaces() ? JAIL_NAMESPACES : JAIL_SECCOMP;
-    if (landlock_all() && level == JAIL_SECCOMP)
+    enum jail_level level = enter_namespaces(spec) ? JAIL_NAMESPACES : JAIL_SECCOMP;
+    /* In a namespace without a map all files would be somebody else's. */
+    if (spec->files && geteuid() != 0 && geteuid() != uid)
+        return err_set(err, 0, "jail: cannot map the user %u into a namespace", uid);
+    if (jail_landlock(spec) && level == JAIL_SECCOMP)
         level = JAIL_LANDLOCK;
-    if (drop_capabilities(err) || prctl(PR_SET_DUMPABLE, 0))
+    if (drop_capabilities(spec->files && uid == 0 ? FILE_CAPS : 0, err) || prctl(PR_SET_DUMPABLE, 0))
         return -1;
     if (spec->nproc != JAIL_NPROC_KEEP && limit(RLIMIT_NPROC, spec->nproc, "processes", err))
         return -1;

@@ -6,8 +6,9 @@
  * itself in before it reads a byte that somebody else wrote:
  *
  *   1. jail_enter(): limits; every descriptor that is not named is closed; the user becomes
- *      an unprivileged one; new user, mount, network, IPC and UTS namespaces; the root directory
- *      becomes an empty read-only tmpfs; Landlock refuses all access to files; no capabilities.
+ *      an unprivileged one (but see jail_spec.files); new user, mount, network, IPC and UTS
+ * namespaces; the root directory becomes an empty read-only tmpfs; Landlock refuses all access to
+ * files; no capabilities.
  *   2. the process makes what it needs (epoll, timers, a virtual machine)
  *   3. jail_seal(): a seccomp filter that kills the process at the first system call which is not
  *      on its list.
@@ -20,6 +21,7 @@
 #ifndef APPC_VMM_JAIL_H
 #define APPC_VMM_JAIL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,9 +34,27 @@ enum jail_level {
     JAIL_NAMESPACES, /* own namespaces and an empty root */
 };
 
+/*
+ * A file or directory whose content stays within reach of a process that serves files. Reading is
+ * always granted; where the kernel has Landlock with REFER (Linux 5.19), all else is refused.
+ */
+struct jail_tree {
+    int fd; /* O_PATH or open for reading; the caller's */
+    bool read_only;
+};
+
 struct jail_spec {
     const int *fds; /* stay open, besides 0, 1 and 2; in any order */
     size_t nfds;
+    /*
+     * The process serves files of the user who started it (appc-dev-fs): it stays that user, who is
+     * user 0 in its namespace. Of root's rights it keeps those over files (CAP_CHOWN,
+     * CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID), in a namespace that has all ids but no power over
+     * anything else.
+     */
+    bool files;
+    const struct jail_tree *trees; /* only with `files` */
+    size_t ntrees;
     unsigned long nofile; /* limit of open descriptors; lowered to the hard limit */
     /*
      * Processes and threads that the user may have, 0 for no new one; JAIL_NPROC_KEEP leaves the

@@ -147,6 +147,9 @@ static int enter(struct program *p, struct err *err)
         .fds = p->fds,
         .nfds = p->nfds,
         .nofile = p->nofile + p->nfds + 64, /* rings, memory, the loop */
+        .files = p->files,
+        .trees = p->trees,
+        .ntrees = p->ntrees,
     };
     signal(SIGPIPE, SIG_IGN);
     mem_guard_install();

@@ -29,6 +29,9 @@ struct program {
     const struct jail_rule *rules; /* besides those of all programs */
     size_t nrules;
     unsigned long nofile; /* descriptors the device may want */
+    bool files;           /* as in struct jail_spec ... */
+    struct jail_tree *trees;
+    size_t ntrees;
 
     /* Inside the jail: sets the device up from its options. */
     int (*init)(void *self, struct device **ret_dev, struct err *err);
