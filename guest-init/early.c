@@ -72,7 +72,7 @@ int early_mounts(struct err *err)
 {
     static const char *const dirs[] = {"/dev",         "/proc",       "/sys",        "/app",
                                        EARLY_APP_PROC, EARLY_APP_SYS, EARLY_APP_SHM, EARLY_LOWER,
-                                       EARLY_ROOT,     EARLY_SCRATCH};
+                                       EARLY_ROOT,     EARLY_SCRATCH, EARLY_SHARES};
     umask(0);
     if (switch_root(err) < 0 || make_dirs(dirs, ARRAY_SIZE(dirs), err) < 0)
         return -1;

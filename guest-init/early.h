@@ -22,6 +22,7 @@ struct err;
 #define EARLY_LOWER    "/lower"
 #define EARLY_ROOT     "/root"
 #define EARLY_SCRATCH  "/scratch"
+#define EARLY_SHARES   "/shares" /* virtio-fs, mounted when the first host volume is needed */
 
 /* Makes sure that descriptors 0 to 2 are open, so that nothing else gets these numbers. */
 void early_descriptors(void);

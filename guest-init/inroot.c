@@ -138,3 +138,28 @@ int inroot_make_dir(int rootfd, const char *path, enum inroot_masked *masked, st
         *masked = what;
     return fd;
 }
+
+int inroot_make_file(int rootfd, const char *path, enum inroot_masked *masked, struct err *err)
+{
+    struct stat st;
+    cleanup_close int fd = inroot_open(rootfd, path, O_PATH);
+    if (fd < 0) {
+        cleanup_free char *dir = xstrdup(path);
+        char *name = strrchr(dir, '/');
+        *name++ = '\0';
+        cleanup_close int parent = inroot_make_dir(rootfd, *dir ? dir : "/", NULL, err);
+        if (parent < 0)
+            return -1;
+        /* A link to nowhere may stand there; it is not followed. */
+        unlinkat(parent, name, 0);
+        fd = openat(parent, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        if (fd < 0)
+            return err_set(err, errno, "can't create %s", path);
+        *masked = INROOT_NOTHING;
+        return take_fd(fd);
+    }
+    if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode))
+        return err_set(err, 0, "%s is a directory, and what goes there is a file", path);
+    *masked = INROOT_FILE;
+    return take_fd(fd);
+}

@@ -34,4 +34,10 @@ enum inroot_masked { INROOT_NOTHING, INROOT_CONTENT, INROOT_FILE };
  */
 int inroot_make_dir(int rootfd, const char *path, enum inroot_masked *masked, struct err *err);
 
+/*
+ * The same for a regular file: created empty, 0644, where nothing is; a file that is there
+ * stays and is masked. A directory in the way is an error.
+ */
+int inroot_make_file(int rootfd, const char *path, enum inroot_masked *masked, struct err *err);
+
 #endif

@@ -8,12 +8,14 @@
 #include "base/str.h"
 #include "guest-init/inroot.h"
 #include "guest-init/volumes.h"
+#include "wire/wire.h"
 
 void volume_plan_done(struct volume_plan *p)
 {
     for (size_t i = 0; i < p->n; i++) {
         free(p->v[i].path);
         free(p->v[i].store);
+        free(p->v[i].share);
     }
     free(p->v);
     *p = (struct volume_plan){0};
@@ -52,15 +54,17 @@ static bool hides_system(const char *path)
     return str_starts(path, "/proc/") || str_starts(path, "/sys/");
 }
 
-/* Adds one line to the plan; takes over `store`. */
+/* Adds one line to the plan; takes over `store`. `app` is set for a volume of its own. */
 static int add(struct volume_plan *p, const struct ac_volume *volume, const char *name,
-               const char *path, bool read_only, char *store, struct err *err)
+               const char *path, bool read_only, char *store, const char *app, struct err *err)
 {
     struct volume_mount *m = &p->v[p->n];
+    bool host = volume && volume->kind == AC_VOLUME_HOST;
     *m = (struct volume_mount){.volume = volume,
                                .name = name,
                                .path = path_clean(path),
                                .store = store,
+                               .share = host ? wire_share_name(app, volume->name) : NULL,
                                .read_only = read_only || (volume && volume->read_only)};
     p->n++;
     if (!m->path)
@@ -94,12 +98,12 @@ static int add_mount(struct volume_plan *p, const struct ac_pod_manifest *pod,
     bool ro = path && mount_point_read_only(&app->app, path);
     if (mount->has_app_volume)
         return add(p, &mount->app_volume, mount->app_volume.name, mount->path, ro,
-                   app_store(app, mount->app_volume.name), err);
+                   app_store(app, mount->app_volume.name), app->name, err);
     const struct ac_volume *v = pod_volume(pod, mount->volume);
     if (!v)
         return err_set(err, 0, "a mount at %s names volume \"%s\", which the pod doesn't have",
                        mount->path, mount->volume);
-    return add(p, v, v->name, mount->path, ro, pod_store(v->name), err);
+    return add(p, v, v->name, mount->path, ro, pod_store(v->name), NULL, err);
 }
 
 static bool has_target(const struct volume_plan *p, const char *path)
@@ -120,7 +124,7 @@ static int add_mount_point(struct volume_plan *p, const struct ac_pod_manifest *
         return 0;
     const struct ac_volume *v = pod_volume(pod, mp->name);
     char *store = v ? pod_store(mp->name) : app_store(app, mp->name);
-    return add(p, v, mp->name, mp->path, mp->read_only, store, err);
+    return add(p, v, mp->name, mp->path, mp->read_only, store, NULL, err);
 }
 
 int volume_plan_make(const struct ac_pod_manifest *pod, const struct ac_pod_app *app,

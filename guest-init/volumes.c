@@ -15,8 +15,10 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "guest-init/early.h"
 #include "guest-init/inroot.h"
 #include "guest-init/mnt.h"
+#include "wire/wire.h"
 
 #define STORE_DIR "volumes"
 
@@ -53,20 +55,26 @@ static int open_empty(int scratchfd, const struct volume_mount *m, struct err *e
     return take_fd(fd);
 }
 
-static int open_source(int scratchfd, const struct volume_mount *m, struct err *err)
+/* The virtio-fs device has an entry for each host volume of the pod. */
+static int open_share(const struct volume_mount *m, struct err *err)
 {
-    if (m->volume && m->volume->kind == AC_VOLUME_HOST)
-        return err_set(err, 0,
-                       "volume \"%s\": host volumes need virtio-fs, and the host shares none",
-                       m->name);
-    return open_empty(scratchfd, m, err);
+    static bool mounted;
+    const struct mnt_option options[] = {{"source", WIRE_FS_TAG}, {NULL, NULL}};
+    if (!mounted && mnt_at("virtiofs", options, MOUNT_ATTR_NODEV, EARLY_SHARES, err) < 0)
+        return -1;
+    mounted = true;
+    cleanup_free char *path = xasprintf(EARLY_SHARES "/%s", m->share);
+    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? err_set(err, errno, "can't open what the host shares of it") : fd;
 }
 
-static int attach(const struct volume_mount *m, int scratchfd, int target, struct err *err)
+static int open_source(int scratchfd, const struct volume_mount *m, struct err *err)
 {
-    cleanup_close int source = open_source(scratchfd, m, err);
-    if (source < 0)
-        return -1;
+    return m->share ? open_share(m, err) : open_empty(scratchfd, m, err);
+}
+
+static int attach(const struct volume_mount *m, int source, int target, struct err *err)
+{
     cleanup_close int mount = mnt_clone(source, "", 0, err);
     if (mount < 0)
         return -1;
@@ -79,6 +87,7 @@ static int attach(const struct volume_mount *m, int scratchfd, int target, struc
 /* The targets as they are found in the root, before the first volume hides anything. */
 struct targets {
     int *fds;
+    int *sources;
     char **paths;
     size_t n;
 };
@@ -87,9 +96,11 @@ static void targets_done(struct targets *t)
 {
     for (size_t i = 0; i < t->n; i++) {
         close(t->fds[i]);
+        close(t->sources[i]);
         free(t->paths[i]);
     }
     free(t->fds);
+    free(t->sources);
     free(t->paths);
 }
 
@@ -105,15 +116,28 @@ static void warn_masked(const struct volume_mount *m, enum inroot_masked masked,
     warn(ctx, text);
 }
 
+static bool is_file(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static int find_target(struct targets *t, const struct volume_plan *plan, int rootfd,
-                       const char *root_path, enum inroot_masked *masked, struct err *err)
+                       const char *root_path, int scratchfd, enum inroot_masked *masked,
+                       struct err *err)
 {
     const struct volume_mount *m = &plan->v[t->n];
-    cleanup_close int fd = inroot_make_dir(rootfd, m->path, masked, err);
+    cleanup_close int source = open_source(scratchfd, m, err);
+    if (source < 0)
+        return err_prefix(err, "volume \"%s\"", m->name);
+    /* VOL-12: a single file goes onto a file. */
+    cleanup_close int fd = is_file(source) ? inroot_make_file(rootfd, m->path, masked, err)
+                                           : inroot_make_dir(rootfd, m->path, masked, err);
     char *path = fd < 0 ? NULL : resolved_path(fd, root_path, err);
     if (!path)
         return err_prefix(err, "volume \"%s\"", m->name);
     t->paths[t->n] = path;
+    t->sources[t->n] = take_fd(source);
     t->fds[t->n++] = take_fd(fd);
     for (size_t i = 0; i + 1 < t->n; i++) {
         if (paths_overlap(t->paths[i], path))
@@ -127,15 +151,16 @@ int volumes_mount(const struct volume_plan *plan, int rootfd, const char *root_p
                   volume_warn_fn *warn, void *ctx, struct err *err)
 {
     cleanup_with(targets_done) struct targets t = {.fds = xcalloc(plan->n + 1, sizeof(int)),
+                                                   .sources = xcalloc(plan->n + 1, sizeof(int)),
                                                    .paths = xcalloc(plan->n + 1, sizeof(char *))};
     for (size_t i = 0; i < plan->n; i++) {
         enum inroot_masked masked = INROOT_NOTHING;
-        if (find_target(&t, plan, rootfd, root_path, &masked, err) < 0)
+        if (find_target(&t, plan, rootfd, root_path, scratchfd, &masked, err) < 0)
             return -1;
         warn_masked(&plan->v[i], masked, warn, ctx);
     }
     for (size_t i = 0; i < plan->n; i++) {
-        if (attach(&plan->v[i], scratchfd, t.fds[i], err) < 0)
+        if (attach(&plan->v[i], t.sources[i], t.fds[i], err) < 0)
             return err_prefix(err, "volume \"%s\"", plan->v[i].name);
     }
     return 0;

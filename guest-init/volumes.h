@@ -15,6 +15,7 @@ struct volume_mount {
     const char *name;               /* of the volume, borrowed */
     char *path;                     /* target, cleaned */
     char *store;                    /* empty: its folder below the scratch's volumes */
+    char *share;                    /* host: its name on the virtio-fs device, else NULL */
     bool read_only;                 /* that of the volume or of the mount point (VOL-17) */
 };
 

@@ -283,6 +283,8 @@ int cmd_run(const struct command *self, int argc, char **argv)
         {0, "format", OPT_CHOICE, &o.format, "text|json", "how --dry-run prints"},
         {0, "strict-volumes", OPT_FLAG, &p->strict_volumes, NULL,
          "refuse mount points without a volume"},
+        {0, "allow-symlinks", OPT_FLAG, &p->allow_symlinks, NULL,
+         "follow symbolic links in the sources of host volumes"},
         {0, "hostname", OPT_STRING, &p->hostname, "NAME", "host name of the pod"},
         {0, "exit-policy", OPT_CHOICE, &o.exit_policy, "failure|any",
          "an app that fails (or any that ends) stops the pod"},

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/str.h"
 
 static const char *const state_names[WIRE_APP_STATES] = {
@@ -27,6 +28,11 @@ const char *wire_string(json_t *msg, const char *key, size_t max)
         strlen(json_string_value(v)) != json_string_length(v))
         return NULL;
     return json_string_value(v);
+}
+
+char *wire_share_name(const char *app, const char *volume)
+{
+    return app ? xasprintf("app.%s.%s", app, volume) : xasprintf("pod.%s", volume);
 }
 
 const char *wire_type(json_t *msg)

@@ -56,6 +56,9 @@ struct buf;
 #define WIRE_DISK_IMAGES  "images"
 #define WIRE_DISK_SCRATCH "scratch"
 
+/* Tag of the virtio-fs device of a pod with host volumes; its root has an entry for each. */
+#define WIRE_FS_TAG "volumes"
+
 /* A byte range of the images disk, in multiples of 512: one EROFS file system. */
 struct wire_root {
     uint64_t offset;
@@ -156,6 +159,12 @@ json_t *wire_log(const char *level, const char *app,
 json_t *wire_fatal(const char *text);
 json_t *wire_end(void);
 json_t *wire_stdio_header(const char *app, const char *stream); /* stdin, stdout, stderr */
+
+/*
+ * Name of a host volume on the virtio-fs device; `app` is set for a volume that only this app has.
+ * Neither name has a dot (they are AC Names), so no two volumes have the same. Caller frees.
+ */
+char *wire_share_name(const char *app, const char *volume);
 
 /* The "type" of a message, NULL when it has none. */
 const char *wire_type(json_t *msg);

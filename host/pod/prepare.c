@@ -17,6 +17,7 @@
 #include "host/cli.h"
 #include "host/paths.h"
 #include "host/pod/accel.h"
+#include "host/pod/hostvolume.h"
 #include "host/pod/mdkey.h"
 #include "host/pod/poddir.h"
 #include "host/pod/podimage.h"
@@ -121,6 +122,7 @@ static int fill_plan(struct podimages *images, const struct ac_pod_manifest *pod
         size_cpus(pod, o->cpus, &p->cpus, err) < 0 ||
         size_memory(pod, o->memory, &p->memory, err) < 0 ||
         add_roots(images->store, pod, p, err) < 0 ||
+        hostvolumes_open(pod, o->allow_symlinks, p, err) < 0 ||
         add_metadata(images, pod, o->data_dir, uuid, p, err) < 0)
         return -1;
     if (o->scratch && scratch_open(o->data_dir, o->scratch, &p->scratch_fd, err) < 0)
@@ -192,6 +194,8 @@ int prepare_exec(const struct plan *plan, struct err *err)
     inherit(plan->metadata_fd);
     for (size_t i = 0; i < plan->nimages; i++)
         inherit(plan->images[i].fd);
+    for (size_t i = 0; i < plan->nshares; i++)
+        inherit(plan->shares[i].fd);
     cleanup_free char *path = xasprintf("%s/appc-supervisor", plan->libexec);
     cleanup_free char *arg = xasprintf("%d", fd);
     execl(path, "appc-supervisor", arg, (char *)NULL);

@@ -27,6 +27,7 @@ struct prepare_options {
     bool report_json;
     bool stop_on_exit;
     bool strict_volumes;
+    bool allow_symlinks; /* sources of host volumes may be, or lie behind, symbolic links */
     bool detach;
     const char *prefix; /* auto, always or never: app names before lines of output */
 };

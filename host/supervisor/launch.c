@@ -18,6 +18,7 @@
 #define VIRTIO_ID_BLK   2
 #define VIRTIO_ID_RNG   4
 #define VIRTIO_ID_VSOCK 19
+#define VIRTIO_ID_FS    26
 
 /* The first bytes of every kernel command line; see docs/architecture.md. */
 #define CMDLINE_QUIET "quiet reboot=t panic=-1"
@@ -141,6 +142,22 @@ static int start_scratch(struct launching *l, struct err *err)
     return start_device(l, "appc-dev-blk (scratch)",
                         (struct front){VIRTIO_ID_BLK, 1, "vhost-user-blk,num-queues=1", -1}, &a,
                         err);
+}
+
+static int start_fs(struct launching *l, struct err *err)
+{
+    const struct plan *plan = &l->pod->plan;
+    struct child_args a = {0};
+    child_arg(&a, "%s/appc-dev-fs", plan->libexec);
+    child_arg(&a, "--tag=%s", WIRE_FS_TAG);
+    for (size_t i = 0; i < plan->nshares; i++) {
+        const struct plan_share *s = &plan->shares[i];
+        child_arg(&a, "--share=%s:%d%s%s", s->name, child_arg_fd(&a, s->fd),
+                  s->read_only ? ":ro" : "", s->recursive ? "" : ":norec");
+    }
+    return start_device(
+        l, "appc-dev-fs",
+        (struct front){VIRTIO_ID_FS, 2, "vhost-user-fs-device,tag=" WIRE_FS_TAG, -1}, &a, err);
 }
 
 static int start_rng(struct launching *l, struct err *err)
@@ -361,6 +378,8 @@ static int start_devices(struct launching *l, struct err *err)
     if (r < 0 || start_images(l, err) < 0)
         return -1;
     if (p->plan.scratch_fd >= 0 && start_scratch(l, err) < 0)
+        return -1;
+    if (p->plan.nshares && start_fs(l, err) < 0)
         return -1;
     return start_rng(l, err);
 }

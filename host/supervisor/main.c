@@ -158,6 +158,8 @@ static int read_plan(const char *arg, struct plan *plan, struct err *err)
             close_on_exec(own[i]);
     for (size_t i = 0; i < plan->nimages; i++)
         close_on_exec(plan->images[i].fd);
+    for (size_t i = 0; i < plan->nshares; i++)
+        close_on_exec(plan->shares[i].fd);
     return 0;
 }
 

@@ -18,13 +18,18 @@ json_t *plan_encode(const struct plan *p)
         json_array_append_new(images, json_pack("[i, I, I]", p->images[i].fd,
                                                 (json_int_t)p->images[i].offset,
                                                 (json_int_t)p->images[i].length));
-    return json_pack(
-        "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:b, s:s, s:s*, s:o, s:o}",
-        "podDir", p->pod_dir_fd, "lock", p->lock_fd, "kvm", p->kvm_fd, "scratch", p->scratch_fd,
-        "metadata", p->metadata_fd, "output", p->output_fd, "error", p->error_fd, "cpus",
-        (int)p->cpus, "memory", (json_int_t)p->memory, "debug", p->debug, "reportJSON",
-        p->report_json, "prefixAlways", p->prefix_always, "prefixNever", p->prefix_never, "libexec",
-        p->libexec, "qemu", p->qemu, "images", images, "config", wire_config_encode(&p->config));
+    json_t *shares = json_array();
+    for (size_t i = 0; i < p->nshares; i++)
+        json_array_append_new(shares, json_pack("[s, i, b, b]", p->shares[i].name, p->shares[i].fd,
+                                                p->shares[i].read_only, p->shares[i].recursive));
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:b, s:s, s:s*, "
+                     "s:o, s:o, s:o}",
+                     "podDir", p->pod_dir_fd, "lock", p->lock_fd, "kvm", p->kvm_fd, "scratch",
+                     p->scratch_fd, "metadata", p->metadata_fd, "output", p->output_fd, "error",
+                     p->error_fd, "cpus", (int)p->cpus, "memory", (json_int_t)p->memory, "debug",
+                     p->debug, "reportJSON", p->report_json, "prefixAlways", p->prefix_always,
+                     "prefixNever", p->prefix_never, "libexec", p->libexec, "qemu", p->qemu,
+                     "images", images, "shares", shares, "config", wire_config_encode(&p->config));
 }
 
 static int decode_images(json_t *list, struct plan *p, struct err *err)
@@ -44,22 +49,38 @@ static int decode_images(json_t *list, struct plan *p, struct err *err)
     return 0;
 }
 
+static int decode_shares(json_t *list, struct plan *p, struct err *err)
+{
+    json_t *item;
+    size_t i;
+    p->shares = xcalloc(json_array_size(list), sizeof(*p->shares));
+    json_array_foreach (list, i, item) {
+        const char *name;
+        int fd, read_only, recursive;
+        if (json_unpack(item, "[s, i, b, b]", &name, &fd, &read_only, &recursive) < 0)
+            return err_set(err, 0, "plan: share %zu is malformed", i);
+        p->shares[p->nshares++] = (struct plan_share){
+            .name = xstrdup(name), .fd = fd, .read_only = read_only, .recursive = recursive};
+    }
+    return 0;
+}
+
 int plan_decode(json_t *doc, struct plan *ret, struct err *err)
 {
     cleanup_with(plan_done) struct plan p = {0};
     const char *libexec, *qemu = NULL;
-    json_t *images, *config;
+    json_t *images, *shares, *config;
     json_int_t memory;
     int cpus, debug, report, always, never;
     json_error_t jerr;
-    if (json_unpack_ex(
-            doc, &jerr, 0,
-            "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:b, s:s, s?s, s:o, s:o}",
-            "podDir", &p.pod_dir_fd, "lock", &p.lock_fd, "kvm", &p.kvm_fd, "scratch", &p.scratch_fd,
-            "metadata", &p.metadata_fd, "output", &p.output_fd, "error", &p.error_fd, "cpus", &cpus,
-            "memory", &memory, "debug", &debug, "reportJSON", &report, "prefixAlways", &always,
-            "prefixNever", &never, "libexec", &libexec, "qemu", &qemu, "images", &images, "config",
-            &config) < 0)
+    if (json_unpack_ex(doc, &jerr, 0,
+                       "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:b, s:s, "
+                       "s?s, s:o, s:o, s:o}",
+                       "podDir", &p.pod_dir_fd, "lock", &p.lock_fd, "kvm", &p.kvm_fd, "scratch",
+                       &p.scratch_fd, "metadata", &p.metadata_fd, "output", &p.output_fd, "error",
+                       &p.error_fd, "cpus", &cpus, "memory", &memory, "debug", &debug, "reportJSON",
+                       &report, "prefixAlways", &always, "prefixNever", &never, "libexec", &libexec,
+                       "qemu", &qemu, "images", &images, "shares", &shares, "config", &config) < 0)
         return err_set(err, 0, "plan: %s", jerr.text);
     if (cpus < 1 || cpus > PLAN_CPUS_MAX || memory <= 0)
         return err_set(err, 0, "plan: cpus or memory is out of range");
@@ -71,7 +92,8 @@ int plan_decode(json_t *doc, struct plan *ret, struct err *err)
     p.prefix_never = never;
     p.libexec = xstrdup(libexec);
     p.qemu = qemu ? xstrdup(qemu) : NULL;
-    if (decode_images(images, &p, err) < 0 || wire_config_decode(config, &p.config, err) < 0)
+    if (decode_images(images, &p, err) < 0 || decode_shares(shares, &p, err) < 0 ||
+        wire_config_decode(config, &p.config, err) < 0)
         return -1;
     *ret = p;
     memset(&p, 0, sizeof(p));
@@ -83,6 +105,9 @@ void plan_done(struct plan *p)
     free(p->libexec);
     free(p->qemu);
     free(p->images);
+    for (size_t i = 0; i < p->nshares; i++)
+        free(p->shares[i].name);
+    free(p->shares);
     wire_config_done(&p->config);
     memset(p, 0, sizeof(*p));
 }

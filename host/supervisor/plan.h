@@ -22,6 +22,14 @@ struct plan_extent {
     uint64_t length;
 };
 
+/* A directory or file of the host that the guest gets through virtio-fs. */
+struct plan_share {
+    char *name; /* wire_share_name() */
+    int fd;     /* O_PATH */
+    bool read_only;
+    bool recursive; /* with what is mounted below */
+};
+
 struct plan {
     int pod_dir_fd;  /* <data>/pods/<uuid> */
     int lock_fd;     /* holds the pod's lock for as long as it is open */
@@ -40,6 +48,8 @@ struct plan {
     char *qemu;    /* NULL with KVM */
     struct plan_extent *images;
     size_t nimages;
+    struct plan_share *shares;
+    size_t nshares;
     struct wire_config config; /* clock_ns is set when it is sent */
 };
 
