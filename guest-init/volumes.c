@@ -61,7 +61,7 @@ static int open_share(const struct volume_mount *m, struct err *err)
     static bool mounted;
     const struct mnt_option options[] = {{"source", WIRE_FS_TAG}, {NULL, NULL}};
     if (!mounted && mnt_at("virtiofs", options, MOUNT_ATTR_NODEV, EARLY_SHARES, err) < 0)
-        return -1;
+        return err_prefix(err, "the host's virtio-fs");
     mounted = true;
     cleanup_free char *path = xasprintf(EARLY_SHARES "/%s", m->share);
     int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -94,6 +94,8 @@ static void check_files(struct report *r)
         {"blk device", "appc-dev-blk"},
         {"vsock device", "appc-dev-vsock"},
         {"rng device", "appc-dev-rng"},
+        {"fs device", "appc-dev-fs"},
+        {"metadata", "appc-mds"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
         struct err err;

@@ -83,20 +83,21 @@ static void show_bytes(void *arg, const struct extract_progress *p)
 }
 
 static int extract(const char *dir, const char *ref, const char *path,
-                   struct store_extract_options *opt)
+                   const struct store_extract_options *options)
 {
     cleanup_with(store_closep) struct store *s = NULL;
     cleanup_free char *skipped = NULL;
     struct extract_report report;
     struct progress bar;
+    struct store_extract_options opt = *options;
     struct aci_id id;
     struct err err;
     if (cmd_image_find(dir, ref, &s, &id, &err) < 0)
         return cli_fail(&err, CLI_FAILED);
     progress_start(&bar, "unpacking", 0);
-    opt->progress = show_bytes;
-    opt->arg = &bar;
-    int r = store_extract(s, &id, path, opt, &report, &err);
+    opt.progress = show_bytes;
+    opt.arg = &bar;
+    int r = store_extract(s, &id, path, &opt, &report, &err);
     progress_end(&bar);
     if (r < 0)
         return cli_fail(&err, CLI_FAILED);

@@ -190,7 +190,8 @@ static int confine(const struct jail_spec *spec, struct err *err)
         return err_set(err, 0, "jail: cannot map the user %u into a namespace", uid);
     if (jail_landlock(spec) && level == JAIL_SECCOMP)
         level = JAIL_LANDLOCK;
-    if (drop_capabilities(spec->files && uid == 0 ? FILE_CAPS : 0, err) || prctl(PR_SET_DUMPABLE, 0))
+    if (drop_capabilities(spec->files && uid == 0 ? FILE_CAPS : 0, err) ||
+        prctl(PR_SET_DUMPABLE, 0))
         return -1;
     if (spec->nproc != JAIL_NPROC_KEEP && limit(RLIMIT_NPROC, spec->nproc, "processes", err))
         return -1;

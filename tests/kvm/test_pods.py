@@ -13,7 +13,8 @@ from bench import Bench  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("APPC_VM_BUILD", ROOT / "build"))
-PROGRAMS = ["appc-vm", "appc-supervisor", "appc-vmm", "appc-mds", "appc-dev-blk", "appc-dev-vsock", "appc-dev-rng"]
+PROGRAMS = ["appc-vm", "appc-supervisor", "appc-vmm", "appc-mds", "appc-dev-blk", "appc-dev-vsock", "appc-dev-rng",
+            "appc-dev-fs"]
 IMAGES = ["base", "redis", "redis-client", "python", "reduce-worker", "worker-backup", "reduce-worker-register"]
 
 

@@ -60,7 +60,7 @@ struct fs_node *fs_node_get(struct fs *fs, struct fs_share *share, int fd, struc
                             const char *name, struct statx *ret_stx, int *ret_error);
 
 /* Takes `n` lookups back, at most those that there are; the last one frees the node. */
-void fs_node_forget(struct fs *fs, struct fs_node *node, uint64_t n);
+void fs_node_forget(struct fs *fs, struct fs_node *n, uint64_t lookups);
 
 /* Remembers that the node is now called `name` in `parent`, if it is what one finds there. */
 void fs_node_moved(struct fs *fs, struct fs_node *parent, const char *name);
