@@ -145,7 +145,8 @@ int fs_call(struct fs_bench *t, uint32_t opcode, uint64_t node, const void *arg,
         assert_int_equal(o.len, sizeof(o));
         return o.error;
     }
-    memcpy(out, front_at(&t->f, REPLY), o.len - sizeof(o));
+    if (o.len > sizeof(o))
+        memcpy(out, front_at(&t->f, REPLY), o.len - sizeof(o));
     return (int)(o.len - sizeof(o));
 }
 
