@@ -168,7 +168,7 @@ def speed(lines):
 
 
 @pytest.mark.skipif("APPC_VM_BENCH" not in os.environ, reason="a measurement; set APPC_VM_BENCH=1")
-@pytest.mark.parametrize("cache", ["0", "1000"])
+@pytest.mark.parametrize("cache", ["0", "1", "1000"])
 def test_speed(host, tmp_path, cache):
     cpio(tmp_path / "initrd", GUEST)
     p, sock = start_device(host, f"--cache-ms={cache}")
