@@ -134,7 +134,7 @@ def tiny_initramfs(work):
     (work / "ir").mkdir(exist_ok=True)
     subprocess.run(["gcc", "-O2", "-static", "-o", work / "ir/init", src], check=True)
     cpio = work / "tiny.cpio"
-    subprocess.run([sys.executable, next(ROOT.glob("*/mkcpio.py")), work / "ir/init", cpio], check=True)
+    subprocess.run([sys.executable, ROOT / "guest/mkcpio.py", "strip", work / "ir/init", cpio], check=True)
     return cpio
 
 
