@@ -31,14 +31,14 @@ static inline void cleanup_dirp(DIR **d)
         closedir(*d);
 }
 
-/* Run at scope exit; the variable must be initialised (NULL, -1). */
-#define cleanup_free  __attribute__((cleanup(cleanup_freep)))
-#define cleanup_close __attribute__((cleanup(cleanup_closep)))
-#define cleanup_file  __attribute__((cleanup(cleanup_filep)))
-#define cleanup_dir   __attribute__((cleanup(cleanup_dirp)))
+/* Run at scope exit; the variable must be initialised (NULL, -1). For clang that alone is no use. */
+#define cleanup_free  __attribute__((cleanup(cleanup_freep), unused))
+#define cleanup_close __attribute__((cleanup(cleanup_closep), unused))
+#define cleanup_file  __attribute__((cleanup(cleanup_filep), unused))
+#define cleanup_dir   __attribute__((cleanup(cleanup_dirp), unused))
 
 /* Any type with a `void f(T *)` destructor. */
-#define cleanup_with(f) __attribute__((cleanup(f)))
+#define cleanup_with(f) __attribute__((cleanup(f), unused))
 
 /* Takes the value out of a cleanup variable, for returning it to the caller. */
 #define take_ptr(p)                                                                                \
