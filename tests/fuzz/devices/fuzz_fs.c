@@ -27,7 +27,7 @@ static char dir[64];
 static struct stat secret;
 
 /* Numbers that the device has given out, to be used again. */
-static uint64_t nodes[KNOWN], handles[KNOWN];
+static uint64_t nodes[KNOWN], handles[KNOWN], handle_nodes[KNOWN];
 static unsigned nnodes, nhandles;
 
 static const char *at(const char *path)
@@ -105,13 +105,28 @@ static uint64_t pick_node(struct input *in)
     uint8_t v = input_u8(in);
     if (v > 240)
         return input_u64(in);
-    return v & 1 && nnodes ? nodes[(v >> 1) % nnodes] : 1 + (v >> 1) % 5;
+    return v & 1 && nnodes ? nodes[(v >> 1) % (nnodes < KNOWN ? nnodes : KNOWN)] : 1 + (v >> 1) % 5;
 }
 
-static uint64_t pick_handle(struct input *in)
+/* A handle; *node becomes the one that it was opened for. */
+static uint64_t pick_handle(struct input *in, uint64_t *node)
 {
     uint8_t v = input_u8(in);
-    return v > 240 || !nhandles ? input_u64(in) : handles[v % nhandles];
+    if (v > 240 || !nhandles)
+        return input_u64(in);
+    unsigned i = v % (nhandles < KNOWN ? nhandles : KNOWN);
+    if (v < 220)
+        *node = handle_nodes[i];
+    return handles[i];
+}
+
+static bool takes_handle(uint32_t opcode)
+{
+    static const uint8_t ops[] = {FUSE_READ,       FUSE_WRITE,       FUSE_RELEASE,
+                                  FUSE_FSYNC,      FUSE_FLUSH,       FUSE_READDIR,
+                                  FUSE_RELEASEDIR, FUSE_FSYNCDIR,    FUSE_FALLOCATE,
+                                  FUSE_LSEEK,      FUSE_READDIRPLUS, FUSE_COPY_FILE_RANGE};
+    return memchr(ops, (int)opcode, sizeof(ops)) != NULL;
 }
 
 static size_t add_name(struct input *in, uint8_t *p)
@@ -130,7 +145,7 @@ static size_t add_name(struct input *in, uint8_t *p)
 }
 
 /* Arguments of one operation: random words, with a handle, a node and names where they belong. */
-static size_t add_args(struct input *in, uint32_t opcode, uint8_t *p)
+static size_t add_args(struct input *in, uint32_t opcode, uint8_t *p, uint64_t *node)
 {
     static const uint8_t fixed[64] = {[FUSE_FORGET] = 8,
                                       [FUSE_GETATTR] = 16,
@@ -169,18 +184,23 @@ static size_t add_args(struct input *in, uint32_t opcode, uint8_t *p)
         uint32_t word = v > 250 ? input_u32(in) : v > 200 ? (uint32_t)v << 4 : v & 15U;
         memcpy(p + i, &word, 4);
     }
-    uint64_t id = opcode == FUSE_RENAME || opcode == FUSE_RENAME2 || opcode == FUSE_LINK
-                      ? pick_node(in)
-                      : pick_handle(in);
-    if (n >= 24 || opcode == FUSE_FSYNC || opcode == FUSE_FSYNCDIR || opcode == FUSE_RENAME ||
-        opcode == FUSE_RENAME2 || opcode == FUSE_LINK)
-        memcpy(p, &id, opcode == FUSE_INIT ? 0 : 8);
+    uint64_t id = 0;
+    if (takes_handle(opcode)) {
+        id = pick_handle(in, node);
+        memcpy(p, &id, 8);
+    }
+    if (opcode == FUSE_RENAME || opcode == FUSE_RENAME2 || opcode == FUSE_LINK) {
+        id = pick_node(in);
+        memcpy(p, &id, 8);
+    }
+    if (opcode == FUSE_READDIR || opcode == FUSE_READDIRPLUS)
+        memcpy(p + 16, (uint32_t[]){4096}, 4);
     if (opcode == FUSE_INIT)
         memcpy(p, (uint32_t[]){7, 38}, input_rarely(in) ? 0 : 8);
     if (opcode == FUSE_COPY_FILE_RANGE) {
-        id = pick_node(in);
-        memcpy(p + 16, &id, 8);
-        id = pick_handle(in);
+        uint64_t to = pick_node(in);
+        id = pick_handle(in, &to);
+        memcpy(p + 16, &to, 8);
         memcpy(p + 24, &id, 8);
     }
     for (uint8_t names = input_u8(in) % 3; names; names--)
@@ -194,11 +214,11 @@ static void add_request(struct input *in)
     uint8_t *p = guest_at(&guest, slot);
     struct fuse_in_header h = {
         .opcode = input_u8(in) % 54, .unique = slot, .nodeid = pick_node(in)};
-    size_t n = sizeof(h) + add_args(in, h.opcode, p + sizeof(h));
+    size_t n = sizeof(h) + add_args(in, h.opcode, p + sizeof(h), &h.nodeid);
     h.len = input_rarely(in) ? input_u32(in) : (uint32_t)n;
     h.uid = input_rarely(in) ? input_u32(in) : 0;
     memcpy(p, &h, sizeof(h));
-    uint32_t room = 16 + (uint32_t)input_u8(in) * 16;
+    uint32_t room = 16 + (uint32_t)input_u8(in) * 20;
     const struct guest_buf bufs[] = {{slot, 40, false},
                                      {slot + 40, (uint32_t)n - 40, false},
                                      {slot + ANSWER_AT, 16, true},
@@ -220,12 +240,12 @@ static void learn(uint64_t slot)
     memcpy(&first, p + ANSWER_AT + 16, 8);
     memcpy(&handle, p + ANSWER_AT + 16 + sizeof(struct fuse_entry_out), 8);
     bool open = h.opcode == FUSE_OPEN || h.opcode == FUSE_OPENDIR;
-    if (open || h.opcode == FUSE_CREATE || h.opcode == FUSE_TMPFILE)
+    if (open || h.opcode == FUSE_CREATE || h.opcode == FUSE_TMPFILE) {
+        handle_nodes[nhandles % KNOWN] = open ? h.nodeid : first;
         handles[nhandles++ % KNOWN] = open ? first : handle;
+    }
     if (!open && first)
         nodes[nnodes++ % KNOWN] = first;
-    nhandles = nhandles > KNOWN ? KNOWN : nhandles;
-    nnodes = nnodes > KNOWN ? KNOWN : nnodes;
 }
 
 static void check(void)
@@ -265,7 +285,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     guest_start(&guest, &fs->dev, 2, (uint64_t)(flags & 3) << VIRTIO_RING_F_INDIRECT_DESC);
     fs->owner = flags & 4 ? FS_OWNER_XATTR : FS_OWNER_CALLER;
     fs->ready = !(flags & 8);
-    fs->fds_max = flags & 16 ? 12 : 200;
+    fs->fds_max = flags & 16 ? 4 : 200;
     nnodes = nhandles = 0;
     for (bool good = true; good && in.left;) {
         uint64_t slot = GUEST_DATA + guest.avail[1] % GUEST_NUM * SLOT;
