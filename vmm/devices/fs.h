@@ -55,7 +55,7 @@ struct err;
 #define FS_NOFILE_RESERVE 96
 
 /* Bytes of a request besides those of a WRITE, and of an answer besides those of a READ. */
-#define FS_ARGS_MAX  (64U << 10) + 8192U
+#define FS_ARGS_MAX  (72U << 10)
 #define FS_REPLY_MAX (128U << 10)
 
 #define FS_WRITE_MAX (1U << 20)
@@ -168,7 +168,7 @@ struct fs {
 
     struct virtq_chain chain; /* the request in hand */
     struct iovec data_iov[VIRTQ_CHAIN_MAX];
-    uint64_t args[(FS_ARGS_MAX) / 8 + 1];
+    uint64_t args[FS_ARGS_MAX / 8 + 1];
     uint64_t reply[FS_REPLY_MAX / 8];
     uint8_t dents[32768];
 };
