@@ -45,19 +45,27 @@ struct err;
 /* Nodes that a guest may know at a time: some 100 MiB here at worst. */
 #define FS_NODES_MAX (1U << 18)
 
-/* Descriptors that are wanted, should the host's limit allow it. */
-#define FS_NOFILE (1UL << 19)
+/*
+ * Descriptors that are wanted, should the limit of the host allow it. Nodes may be more: those of
+ * files are closed when they are needed elsewhere, and found again by name.
+ */
+#define FS_NOFILE (1UL << 16)
 
 /* Descriptors that the tables leave for rings, memory, and calls in progress. */
 #define FS_NOFILE_RESERVE 96
 
 /* Bytes of a request besides those of a WRITE, and of an answer besides those of a READ. */
-#define FS_ARGS_MAX  (64U << 10) + 8192U
+#define FS_ARGS_MAX  (72U << 10)
 #define FS_REPLY_MAX (128U << 10)
 
 #define FS_WRITE_MAX (1U << 20)
 
-/* How long the guest may believe what it was told of a name or of attributes, by default. */
+/*
+ * How long the guest may believe what it was told of a name or of attributes, by default: not at
+ * all, so that it sees what the host has done as with a bind mount. Under TCG 2000 calls of stat()
+ * took 1.7 to 2.2 s so, 0.6 s with 1 ms (a tick of the guest, 10 ms; an answer is then good for the
+ * rest of its system call) and 0.1 s with 1 s; READ and WRITE of 1 MiB were the same in all three.
+ */
 #define FS_CACHE_MS 0
 
 /* Section 5.11.4. */
@@ -160,7 +168,7 @@ struct fs {
 
     struct virtq_chain chain; /* the request in hand */
     struct iovec data_iov[VIRTQ_CHAIN_MAX];
-    uint64_t args[(FS_ARGS_MAX) / 8 + 1];
+    uint64_t args[FS_ARGS_MAX / 8 + 1];
     uint64_t reply[FS_REPLY_MAX / 8];
     uint8_t dents[32768];
 };

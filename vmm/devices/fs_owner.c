@@ -98,7 +98,8 @@ int fs_owner_set(struct fs *fs, int fd, uint32_t uid, uint32_t gid)
         return 0;
     if (!can_remember(stx.stx_mode))
         return -EPERM;
-    return remember(fd, uid == KEEP ? now_uid : uid, gid == KEEP ? now_gid : gid);
+    r = remember(fd, uid == KEEP ? now_uid : uid, gid == KEEP ? now_gid : gid);
+    return r == -EOPNOTSUPP ? -EPERM : r;
 }
 
 /* chown clears the set-ID bits, and so does the change of group of a file that was just made. */
@@ -123,8 +124,11 @@ int fs_owner_new(struct fs *fs, int dir_fd, int fd, uint32_t uid, uint32_t gid, 
         fs_owner_show(fs, dir_fd, &dir, &dir_uid, &dir_gid);
         gid = fs->owner == FS_OWNER_HOST ? KEEP : dir_gid;
     }
-    if (fs->owner == FS_OWNER_XATTR)
-        return can_remember(mode) ? remember(fd, uid, gid) : 0;
+    if (fs->owner == FS_OWNER_XATTR) {
+        r = can_remember(mode) ? remember(fd, uid, gid) : 0;
+        /* Where the host's file system has no attributes, new files are the caller's. */
+        return r == -EOPNOTSUPP ? 0 : r;
+    }
     if (uid == fs->uid && (gid == KEEP || gid == fs->gid))
         return 0;
     r = set_on_host(fd, uid, gid);

@@ -90,6 +90,9 @@ static void all_suites(unsigned scale)
     posix_suite();
     suite("posix", n);
     n = failures;
+    owner_suite();
+    suite("owners", n);
+    n = failures;
     files_suite();
     suite("files", n);
     n = failures;
@@ -211,6 +214,7 @@ static void throughput(const char *dir)
         EXPECT(pwrite(fd, chunk, 4096, (off_t)i * 4096) == 4096);
     speed("write-4K x2000", 2000ULL * 4096, start);
     close(fd);
+    EXPECT(!unlink(path));
     start = now_us();
     for (unsigned i = 0; i < 500; i++) {
         snprintf(path, sizeof(path), "%s/small-%u", dir, i);

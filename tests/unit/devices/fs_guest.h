@@ -32,6 +32,7 @@ void check(bool good, const char *file, int line, const char *what);
 /* All of these work in the current directory, which is empty before and after. */
 void posix_suite(void); /* fs_guest_posix.c: names, modes, times, links */
 void files_suite(void); /* fs_guest_files.c: open files: flags, sizes, locks, attributes */
+void owner_suite(void); /* fs_guest_posix.c: files of others than root */
 void fsx_suite(unsigned operations, uint64_t seed); /* fs_guest_fsx.c */
 void storm_suite(unsigned rounds);
 

@@ -339,6 +339,38 @@ static void permissions(void)
     EXPECT(!unlink("secret") && !unlink("open") && !rmdir("d"));
 }
 
+/* An app that is not root makes files, and opens them again as nobody else may. */
+static int as_owner(void)
+{
+    failures = 0;
+    EXPECT(!setgid(1234) && !setuid(1234));
+    make_file("d/mine", "mine");
+    EXPECT(!chmod("d/mine", 0600) && has_text("d/mine", "mine"));
+    EXPECT(stat_of("d/mine").st_uid == 1234 && stat_of("d/mine").st_gid == 1234);
+    EXPECT(!mkdir("d/own", 0700));
+    make_file("d/own/f", "f");
+    EXPECT(has_text("d/own/f", "f"));
+    EXPECT_ERR(chown("d/mine", 0, 0), EPERM);
+    fflush(stdout);
+    return failures != 0;
+}
+
+void owner_suite(void)
+{
+    int status;
+    if (getuid())
+        return;
+    EXPECT(!mkdir("d", 0777) && !chmod("d", 01777));
+    pid_t pid = fork();
+    if (!pid)
+        _exit(as_owner());
+    EXPECT(waitpid(pid, &status, 0) == pid && status == 0);
+    EXPECT(!chown("d/mine", 55, 66) && stat_of("d/mine").st_uid == 55);
+    EXPECT(stat_of("d/mine").st_gid == 66 && !chown("d/mine", (uid_t)-1, 77));
+    EXPECT(stat_of("d/mine").st_uid == 55 && stat_of("d/mine").st_gid == 77);
+    EXPECT(!unlink("d/mine") && !unlink("d/own/f") && !rmdir("d/own") && !rmdir("d"));
+}
+
 void posix_suite(void)
 {
     directories();
