@@ -115,6 +115,7 @@ struct fetch_sink {
 struct fetch_options {
     enum fetch_pull pull;
     bool insecure_image;    /* signatures are neither fetched nor asked for (SIG-02) */
+    bool no_dependencies;   /* what is asked for and nothing else */
     const char *data_dir;   /* downloads go to its folder of that name */
     const char *os, *arch;  /* of this machine, for templates */
     uint64_t decrypted_max; /* 0: FETCH_DECRYPTED_MAX */

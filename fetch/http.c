@@ -286,7 +286,7 @@ static int one_hop(struct net *n, const struct http_request *req, struct http_re
     r->has_length = false;
     struct hop hop = {.net = n, .req = req, .r = r, .h = net_handle_get(n)};
     int result = perform(&hop, timeout_ms, err);
-    net_handle_put(n, hop.h);
+    net_handle_put(n, hop.h, result == 0);
     return result;
 }
 

@@ -224,7 +224,8 @@ static int fetch_from(struct job *j, const char *image_url, const char *signatur
     cleanup_free char *derived = signature_url ? xstrdup(signature_url) : url_signature(&image);
     if (!j->cmd->opt->insecure_image && url_parse(derived, &signature, err) < 0)
         return -1;
-    if (download_open(j->cmd->net, j->cmd->area, &image, &d, err) < 0)
+    int area = command_area(j->cmd, err);
+    if (area < 0 || download_open(j->cmd->net, area, &image, &d, err) < 0)
         return -1;
     j->url = d.url.text;
     int r = 1;
@@ -278,11 +279,12 @@ static int take_recorded(struct job *j, struct err *err)
     cleanup_with(record_done) struct record rec = {0};
     cleanup_with(fetch_image_done) struct fetch_image known = {0};
     char key[RECORD_KEY_LEN + 1], name[RECORD_KEY_LEN + 8];
-    if (url_parse(j->want->url, &u, err) < 0)
+    int area = command_area(j->cmd, err);
+    if (area < 0 || url_parse(j->want->url, &u, err) < 0)
         return -1;
     record_key(u.text, key);
     snprintf(name, sizeof(name), "%s.json", key);
-    record_load(j->cmd->area, name, u.text, &rec);
+    record_load(area, name, u.text, &rec);
     if (find_recorded(j, &rec, &known) != 0)
         return 1;
     return take_from_store(j, &(struct fetch_want){.image_id = known.id}, err);

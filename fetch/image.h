@@ -14,10 +14,14 @@ struct fetch_command {
     const struct trust *trust;
     const struct fetch_options *opt;
     const struct fetch_sink *sink;
-    int area;                  /* the downloads directory */
+    int area; /* the downloads directory, once somebody needed it: command_area() */
+    pthread_mutex_t area_lock;
     pthread_mutex_t sink_lock; /* around find, import and passphrase */
     pthread_mutex_t event_lock;
 };
+
+/* Opens the downloads directory the first time; its descriptor (borrowed), or -1. */
+int command_area(struct fetch_command *cmd, struct err *err);
 
 /*
  * Asked about an image before it is used: from the store, or new. `image_id` and `m` are borrowed.

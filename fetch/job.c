@@ -12,6 +12,15 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "fetch/decrypt.h"
+#include "fetch/download.h"
+
+int command_area(struct fetch_command *cmd, struct err *err)
+{
+    pthread_mutex_lock(&cmd->area_lock);
+    int r = cmd->area >= 0 ? 0 : download_area_open(cmd->opt->data_dir, &cmd->area, err);
+    pthread_mutex_unlock(&cmd->area_lock);
+    return r < 0 ? -1 : cmd->area;
+}
 
 void job_tell(struct job *j, enum fetch_stage stage, const char *signer)
 {
@@ -59,29 +68,42 @@ static int open_temp(int area, struct err *err)
     return fd;
 }
 
-static int decrypt(struct job *j, int in, int out, struct err *err)
+/* The passphrase is asked for first: without one, nothing is written. */
+static int ask_passphrase(struct job *j, char *out, size_t cap, struct err *err)
 {
-    char passphrase[PASSPHRASE_MAX] = "";
     const struct fetch_sink *sink = j->cmd->sink;
-    uint64_t max = j->cmd->opt->decrypted_max;
     job_tell(j, FETCH_STAGE_DECRYPT, NULL);
     if (!sink->passphrase)
         return err_set(err, EACCES, "%s is encrypted", j->check->what);
     pthread_mutex_lock(&j->cmd->sink_lock);
-    int r = sink->passphrase(sink->arg, j->check->what, passphrase, sizeof(passphrase), err);
+    int r = sink->passphrase(sink->arg, j->check->what, out, cap, err);
     pthread_mutex_unlock(&j->cmd->sink_lock);
-    if (r == 0)
-        r = decrypt_file(in, passphrase, out, max ? max : FETCH_DECRYPTED_MAX, j->check->what, err);
-    explicit_bzero(passphrase, sizeof(passphrase));
     return r;
+}
+
+static int decrypt(struct job *j, int in, const char *passphrase, int *ret, struct err *err)
+{
+    uint64_t max = j->cmd->opt->decrypted_max;
+    int area = command_area(j->cmd, err);
+    if (area < 0)
+        return -1;
+    cleanup_close int out = open_temp(area, err);
+    if (out < 0 ||
+        decrypt_file(in, passphrase, out, max ? max : FETCH_DECRYPTED_MAX, j->check->what, err) < 0)
+        return -1;
+    *ret = take_fd(out);
+    return 0;
 }
 
 int job_take_verified(struct job *j, int fd, const char *signer, struct err *err)
 {
+    char passphrase[PASSPHRASE_MAX] = "";
+    cleanup_close int plain = -1;
     if (!decrypt_wanted(fd))
         return import(j, fd, signer, err);
-    cleanup_close int plain = open_temp(j->cmd->area, err);
-    if (plain < 0 || decrypt(j, fd, plain, err) < 0)
-        return -1;
-    return import(j, plain, signer, err);
+    int r = ask_passphrase(j, passphrase, sizeof(passphrase), err);
+    if (r == 0)
+        r = decrypt(j, fd, passphrase, &plain, err);
+    explicit_bzero(passphrase, sizeof(passphrase));
+    return r < 0 ? -1 : import(j, plain, signer, err);
 }

@@ -252,7 +252,8 @@ static void set_common(struct net *n, CURL *h)
         SET(h, CURLOPT_CAINFO, n->opt.ca_file);
     if (n->connect_to)
         SET(h, CURLOPT_CONNECT_TO, n->connect_to);
-    SET(h, CURLOPT_BUFFERSIZE, 256L << 10);
+    (void)curl_easy_setopt(h, CURLOPT_BUFFERSIZE,
+                           256L << 10); /* refused when there is one already */
 }
 
 CURL *net_handle_get(struct net *n)
@@ -271,11 +272,11 @@ CURL *net_handle_get(struct net *n)
     return h;
 }
 
-void net_handle_put(struct net *n, CURL *h)
+void net_handle_put(struct net *n, CURL *h, bool sound)
 {
     curl_easy_reset(h); /* no credentials stay in it */
     pthread_mutex_lock(&n->lock);
-    if (n->nidle < IDLE_MAX)
+    if (sound && n->nidle < IDLE_MAX)
         n->idle[n->nidle++] = take_ptr(h);
     pthread_mutex_unlock(&n->lock);
     if (h)

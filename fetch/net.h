@@ -67,9 +67,9 @@ bool net_wait_ms(struct net *n, uint64_t ms);
 
 /*
  * A handle with the options set, for one request; handles are kept, and their connections with
- * them. Back with net_handle_put().
+ * them. Back with net_handle_put(); one whose transfer failed is not `sound` and goes.
  */
 CURL *net_handle_get(struct net *n);
-void net_handle_put(struct net *n, CURL *h);
+void net_handle_put(struct net *n, CURL *h, bool sound);
 
 #endif

@@ -17,7 +17,6 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "fetch/download.h"
 #include "fetch/image.h"
 #include "fetch/want.h"
 
@@ -188,7 +187,8 @@ static int verdict(void *arg, const char *image_id, const struct ac_image_manife
         free(node->image_id);
         node->image_id = xstrdup(image_id);
         node->ndeps = 0;
-        for (size_t k = 0; k < m->ndependencies && r == 0; k++)
+        size_t ndeps = q->cmd.opt->no_dependencies ? 0 : m->ndependencies;
+        for (size_t k = 0; k < ndeps && r == 0; k++)
             r = add_dependency(q, a->i, &m->dependencies[k], &e);
         if (r < 0) /* at once: dependencies that were added already must not fail before */
             fail(q, a->i, &e);
@@ -214,12 +214,24 @@ static void run_node(struct queue *q, size_t i)
         fail(q, i, &e);
 }
 
+/*
+ * Files come first: what one of them depends on may be another one, and is not to be looked for
+ * elsewhere before that is in the store. Locked.
+ */
+static bool may_start(const struct queue *q, size_t i)
+{
+    for (size_t k = 0; k < q->n && !q->nodes[i]->want.file; k++)
+        if (q->nodes[k]->want.file && q->nodes[k]->state != NODE_DONE)
+            return false;
+    return q->nodes[i]->state == NODE_WAITING;
+}
+
 /* Takes the next request; false when there is nothing left to do. Locked. */
 static bool next_node(struct queue *q, size_t *ret)
 {
     for (;;) {
         for (size_t i = 0; i < q->n && !q->failed; i++)
-            if (q->nodes[i]->state == NODE_WAITING) {
+            if (may_start(q, i)) {
                 *ret = i;
                 return true;
             }
@@ -282,12 +294,11 @@ int fetch_images(struct net *net, const struct trust *trust, const struct fetch_
         (struct fetch_command){.net = net, .trust = trust, .opt = opt, .sink = sink, .area = -1};
     pthread_mutex_init(&q->cmd.sink_lock, NULL);
     pthread_mutex_init(&q->cmd.event_lock, NULL);
+    pthread_mutex_init(&q->cmd.area_lock, NULL);
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->changed, NULL);
     for (size_t i = 0; i < n && r == 0; i++)
         r = node_for(q, &wants[i], NOBODY, &wanted[i], err);
-    if (r == 0)
-        r = download_area_open(opt->data_dir, &q->cmd.area, err);
     if (r == 0)
         work_all(q);
     if (r == 0 && q->failed) {
@@ -303,6 +314,7 @@ int fetch_images(struct net *net, const struct trust *trust, const struct fetch_
         close(q->cmd.area);
     pthread_mutex_destroy(&q->cmd.sink_lock);
     pthread_mutex_destroy(&q->cmd.event_lock);
+    pthread_mutex_destroy(&q->cmd.area_lock);
     pthread_mutex_destroy(&q->lock);
     pthread_cond_destroy(&q->changed);
     free(q);

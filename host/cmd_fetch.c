@@ -32,6 +32,7 @@ int cmd_fetch(const struct command *self, int argc, char **argv)
     const struct opt table[] = {
         {0, "dir", OPT_STRING, &dir, "DIR", "data directory"},
         {'q', "quiet", OPT_FLAG, &o.quiet, NULL, "no progress"},
+        {0, "no-dependencies", OPT_FLAG, &o.no_dependencies, NULL, "only what is given"},
         FETCH_OPTIONS(o),
         {0},
     };

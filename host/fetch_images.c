@@ -60,6 +60,7 @@ static int run_fetch(struct store *s, const char *data_dir, const struct fetch_r
     struct fetch_options fo = {
         .pull = pull_of(o),
         .insecure_image = o->network.insecure_image,
+        .no_dependencies = o->no_dependencies,
         .data_dir = data_dir,
         .os = IMGREF_HOST_OS,
         .arch = imgref_host_arch(),
@@ -77,7 +78,7 @@ static bool all_in_store(struct store *s, const struct fetch_request *o, const s
     if (pull_of(o) == FETCH_NEWER)
         return false;
     for (size_t i = 0; i < w->n; i++)
-        if (w->v[i].file || w->v[i].url || !fetch_store_complete(s, &w->v[i]))
+        if (w->v[i].file || w->v[i].url || !fetch_store_complete(s, &w->v[i], !o->no_dependencies))
             return false;
     return true;
 }

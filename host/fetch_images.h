@@ -19,6 +19,7 @@ struct fetch_request {
     const char *passphrase_file;
     uint64_t passphrase_fd; /* UINT64_MAX: none */
     bool quiet;             /* no progress */
+    bool no_dependencies;   /* only what is asked for */
 };
 
 /* Rows of an option table, for `o` of type struct fetch_request. */

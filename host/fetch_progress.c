@@ -41,6 +41,8 @@ static void plain(const struct fetch_event *e)
         snprintf(text, sizeof(text), "%s: looking for it", e->what);
         break;
     case FETCH_STAGE_IMPORT:
+        if (!strstr(e->url, "://")) /* a file that is there already is no news */
+            return;
         snprintf(text, sizeof(text), "%s: %.1f MB from %s, %s%s", e->what, (double)e->done / 1e6,
                  e->url, e->signer ? "signed by " : "not signed", e->signer ? e->signer : "");
         break;

@@ -223,9 +223,12 @@ static bool walk(struct walk *w, const struct fetch_want *want, unsigned depth)
     return walk_dependencies(w, image.manifest, depth);
 }
 
-bool fetch_store_complete(struct store *s, const struct fetch_want *want)
+bool fetch_store_complete(struct store *s, const struct fetch_want *want, bool dependencies)
 {
+    struct aci_id id;
     struct walk w = {.store = s};
+    if (!dependencies)
+        return find_id(s, want, &id, NULL) == 0;
     bool complete = walk(&w, want, 0);
     while (w.n)
         free(w.seen[--w.n]);

@@ -26,10 +26,10 @@ int fetch_store_find(void *arg, const struct fetch_want *want, struct fetch_imag
 int fetch_store_passphrase(void *arg, const char *what, char *out, size_t cap, struct err *err);
 
 /*
- * Whether the image and everything that it depends on are in the store: then nobody needs a
- * network. Bounded as a fetch is.
+ * Whether the image and, with `dependencies`, everything that it depends on are in the store: then
+ * nobody needs a network. Bounded as a fetch is.
  */
-bool fetch_store_complete(struct store *s, const struct fetch_want *want);
+bool fetch_store_complete(struct store *s, const struct fetch_want *want, bool dependencies);
 
 void fetch_store_done(struct fetch_store *fs);
 

@@ -61,7 +61,7 @@ def add(store, files=None, **more):
     layout(base, files, **more)
     aci = store.work / f"image-{add.count}.aci"
     store("build", "--compress=none", "--mtime=0", base, aci, check=0)
-    return store("fetch", INSECURE, aci, check=0).stdout.strip()
+    return store("fetch", INSECURE, "--no-dependencies", aci, check=0).stdout.strip()
 
 
 def entry(name, content=b"", type=tarfile.REGTYPE, link="", mode=0o644, **more):
