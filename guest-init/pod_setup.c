@@ -32,7 +32,10 @@ static int serve_metadata(struct pod *p, struct err *err)
     if (!p->config.metadata_url)
         return 0;
     int fd = proxy_listen(err);
-    return fd < 0 ? -1 : proxy_start(&p->metadata, &p->loop, fd, connect_metadata, NULL, err);
+    if (fd < 0 || proxy_start(&p->metadata, &p->loop, fd, connect_metadata, NULL, err) < 0)
+        return -1;
+    proxy_warm_up(&p->metadata);
+    return 0;
 }
 
 static int mount_scratch(struct pod *p, struct err *err)

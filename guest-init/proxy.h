@@ -43,6 +43,7 @@ struct proxy {
     struct loop_source listener;
     struct proxy_connection *oldest, *newest; /* by their last use */
     size_t count;
+    struct loop_source first;  /* the warm-up's client; fd -1 when it is over */
     int (*connect)(void *ctx); /* a socket to the service that may still be connecting, or -1 */
     void *ctx;
 };
@@ -54,6 +55,13 @@ struct proxy {
  */
 int proxy_start(struct proxy *p, struct loop *l, int listener, int (*connect)(void *ctx), void *ctx,
                 struct err *err);
+
+/*
+ * Sends a request of init's own through the whole path and drops the answer: the first one of a
+ * guest takes many times as long as any other, and clients wait no longer than 100 ms. Nothing
+ * waits for it, and its failure means nothing.
+ */
+void proxy_warm_up(struct proxy *p);
 
 /* Closes everything. */
 void proxy_done(struct proxy *p);
