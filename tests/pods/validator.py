@@ -37,6 +37,12 @@ def verdicts(text):
     return found, lines
 
 
+def too_slow(text):
+    """Whether nothing is wrong but a request that took longer than clients wait."""
+    bad = [x for lines in verdicts(text)[1].values() for x in lines if x.startswith("no ")]
+    return any(x.startswith("no VAL-62") or x.endswith("in time") for x in bad)
+
+
 def assert_passed(text):
     found, lines = verdicts(text)
     bad = [x for app in lines for x in lines[app] if x.startswith("no ")]
