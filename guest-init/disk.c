@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/blkpg.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,12 @@
 #include "base/str.h"
 
 #define SERIAL_MAX 20 /* VIRTIO_BLK_ID_BYTES */
+
+/*
+ * A program is read from its image page by page as it runs; every request is a way to the device
+ * process and back, and what it reads is most often in the host's page cache.
+ */
+#define READ_AHEAD_SECTORS ((1ul << 20) / 512)
 
 /* The serial of a block device; "" when it has none. */
 static void read_serial(int sysblock, const char *name, char *ret)
@@ -90,6 +97,7 @@ char *disk_slice(const char *name, unsigned number, uint64_t offset, uint64_t le
         err_set(err, errno, "can't open %s", path);
         return NULL;
     }
+    (void)ioctl(disk, BLKRASET, READ_AHEAD_SECTORS);
     if (number <= DISK_PARTITIONS && add_partition(disk, number, offset, length) == 0)
         return xasprintf("/dev/%s%s%u", name, is_digit(name[strlen(name) - 1]) ? "p" : "", number);
     return add_loop(disk, offset, length, err);

@@ -13,11 +13,9 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "guest-init/early.h"
+#include "wire/wire.h"
 
 #define LO_INDEX 1 /* the loopback device is the first of every network namespace */
-
-/* Where apps reach the metadata service: 169.254.169.255. */
-#define METADATA_ADDRESS 0xa9fea9ffu
 
 struct link_up {
     struct nlmsghdr h;
@@ -71,9 +69,9 @@ int early_loopback(struct err *err)
               .ifa_scope = RT_SCOPE_HOST,
               .ifa_index = LO_INDEX},
         .local_head = {.rta_len = RTA_LENGTH(4), .rta_type = IFA_LOCAL},
-        .local = htonl(METADATA_ADDRESS),
+        .local = inet_addr(WIRE_METADATA_ADDRESS),
         .address_head = {.rta_len = RTA_LENGTH(4), .rta_type = IFA_ADDRESS},
-        .address = htonl(METADATA_ADDRESS),
+        .address = inet_addr(WIRE_METADATA_ADDRESS),
     };
     cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
     if (fd < 0)

@@ -10,6 +10,7 @@
 #include "guest-init/lifecycle.h"
 #include "guest-init/loop.h"
 #include "guest-init/process.h"
+#include "guest-init/proxy.h"
 #include "guest-init/pump.h"
 #include "guest-init/rootfs.h"
 #include "schema/manifest.h"
@@ -58,6 +59,7 @@ struct pod {
     struct loop loop;
     struct control control;
     struct loop_source signals;
+    struct proxy metadata; /* serves when the configuration has a URL */
     struct wire_config config;
     struct ac_pod_manifest *manifest;
     char **devices; /* block device of each root */

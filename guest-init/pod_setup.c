@@ -19,6 +19,25 @@
 #include "guest-init/pod.h"
 #include "guest-init/vsock.h"
 
+static int connect_metadata(void *ctx)
+{
+    struct err err;
+    (void)ctx;
+    return vsock_connect(WIRE_PORT_METADATA, false, &err);
+}
+
+/* Before any app runs, so that none can listen there in its place. */
+static int serve_metadata(struct pod *p, struct err *err)
+{
+    if (!p->config.metadata_url)
+        return 0;
+    int fd = proxy_listen(err);
+    if (fd < 0 || proxy_start(&p->metadata, &p->loop, fd, connect_metadata, NULL, err) < 0)
+        return -1;
+    proxy_warm_up(&p->metadata);
+    return 0;
+}
+
 static int mount_scratch(struct pod *p, struct err *err)
 {
     static const struct mnt_option tmpfs[] = {{"mode", "0755"}, {NULL, NULL}};
@@ -224,8 +243,8 @@ int pod_configure(struct pod *p, json_t *msg, struct err *err)
     const char *host = p->config.hostname;
     if (sethostname(host, strlen(host)) < 0)
         return err_set(err, errno, "can't set the host name to \"%s\"", host);
-    if (early_clock(p->config.clock_ns, err) < 0 || mount_scratch(p, err) < 0 ||
-        slice_images(p, err) < 0 || isolate_pod(p, err) < 0)
+    if (early_clock(p->config.clock_ns, err) < 0 || serve_metadata(p, err) < 0 ||
+        mount_scratch(p, err) < 0 || slice_images(p, err) < 0 || isolate_pod(p, err) < 0)
         return -1;
     size_t n = p->manifest->napps;
     p->apps = xcalloc(n, sizeof(*p->apps));

@@ -41,9 +41,12 @@ struct buf;
 #define WIRE_PORT_STDIO    1025
 #define WIRE_PORT_METADATA 1026
 
-/* Where apps reach the metadata service: init listens there and proxies to WIRE_PORT_METADATA. */
+/*
+ * Where apps reach the metadata service: init listens there and proxies to WIRE_PORT_METADATA. Not
+ * port 80, as no app could then listen on that port of all addresses.
+ */
 #define WIRE_METADATA_ADDRESS  "169.254.169.255"
-#define WIRE_METADATA_TCP_PORT 80
+#define WIRE_METADATA_TCP_PORT 18112
 
 /* Largest frame the host sends (a configuration with its manifest), and the guest. */
 #define WIRE_HOST_FRAME_MAX  (16u << 20)

@@ -107,7 +107,8 @@ static int add_metadata(struct podimages *images, const struct ac_pod_manifest *
         return -1;
     int r = mdkey_bundle(uuid, token, master, pod, texts, &p->metadata_fd, err);
     explicit_bzero(master, sizeof(master));
-    p->config.metadata_url = xasprintf("http://%s/%s", WIRE_METADATA_ADDRESS, token);
+    p->config.metadata_url =
+        xasprintf("http://%s:%d/%s", WIRE_METADATA_ADDRESS, WIRE_METADATA_TCP_PORT, token);
     return r;
 }
 

@@ -72,7 +72,7 @@ def test_what_an_app_sees(run, image):
     """OS-01 to OS-16, ENV-01 to ENV-09, ISO-40, NET-01, RENDER-01, C4."""
     g = run(image, [shell("one", LOOK, environment=[{"name": "FOO", "value": "a b=$HOME"}]),
                     shell("two", "touch /only-yours; ls /only-mine; env")],
-            metadataURL="http://169.254.169.255:80/token").wait()
+            metadataURL="http://169.254.169.255:18112/token").wait()
     assert g.fatal() is None and g.of("one")["exitStatus"] == 0
     see = lines(g.text("one"))
     devices = {"null": "1:3 666", "zero": "1:5 666", "full": "1:7 666", "random": "1:8 666",
@@ -94,7 +94,7 @@ def test_what_an_app_sees(run, image):
     env = {k[4:]: v for k, v in see.items() if k.startswith("env.")}
     assert env["PATH"] == "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     assert env["AC_APP_NAME"] == "one" and env["container"] == "appc-vm" and env["FOO"] == "a b=$HOME"
-    assert env["AC_METADATA_URL"] == "http://169.254.169.255:80/token" and env["HOME"] == "/root"
+    assert env["AC_METADATA_URL"] == "http://169.254.169.255:18112/token" and env["HOME"] == "/root"
     assert "AC_APP_NAME=two" in g.text("two")
 
 

@@ -22,10 +22,10 @@ static void the_environment_has_what_ace_wants(void **state)
     };
     struct ac_app app = {.environment = {.v = pairs, .n = ARRAY_SIZE(pairs)}};
     const struct identity id = {.name = (char *)"bob", .home = (char *)"/home/bob"};
-    char **env = env_build(&app, "worker", "http://169.254.169.255:80/t", &id);
+    char **env = env_build(&app, "worker", "http://169.254.169.255:18112/t", &id);
     assert_string_equal(env_get(env, "PATH"), ENV_DEFAULT_PATH);
     assert_string_equal(env_get(env, "AC_APP_NAME"), "worker");
-    assert_string_equal(env_get(env, "AC_METADATA_URL"), "http://169.254.169.255:80/t");
+    assert_string_equal(env_get(env, "AC_METADATA_URL"), "http://169.254.169.255:18112/t");
     assert_string_equal(env_get(env, "container"), "appc-vm"); /* C4 */
     assert_string_equal(env_get(env, "A"), "$HOME \n\"*");     /* APP-23 */
     assert_string_equal(env_get(env, "a"), "other case");
