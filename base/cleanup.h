@@ -31,7 +31,8 @@ static inline void cleanup_dirp(DIR **d)
         closedir(*d);
 }
 
-/* Run at scope exit; the variable must be initialised (NULL, -1). For clang that alone is no use. */
+/* Run at scope exit; the variable must be initialised (NULL, -1). For clang that alone is no use.
+ */
 #define cleanup_free  __attribute__((cleanup(cleanup_freep), unused))
 #define cleanup_close __attribute__((cleanup(cleanup_closep), unused))
 #define cleanup_file  __attribute__((cleanup(cleanup_filep), unused))
