@@ -124,6 +124,9 @@ void headers_note(struct headers *h, const char *line, size_t len, int64_t now)
     bool location = colon - line == 8 && strncasecmp(line, "location", 8) == 0;
     if (end - value > (location ? 8192 : HEADER_VALUE_MAX))
         return;
+    for (const char *p = value; p < end; p++)
+        if ((unsigned char)*p < ' ' && *p != '\t') /* some of it goes into requests and messages */
+            return;
     cleanup_free char *name = xstrndup(line, (size_t)(colon - line));
     cleanup_free char *copy = xstrndup(value, (size_t)(end - value));
     note(h, name, copy, now);

@@ -145,7 +145,7 @@ static int download(struct job *j, struct download *d, const struct url *signatu
     };
     growth_init(&growth);
     if (signature) {
-        j->verify = &v;
+        j->verify = &v; /* cppcheck-suppress autoVariables ; until verify_join() below */
         verify_start(&v);
     }
     int result = download_run(j->cmd->net, d, &opt, r, err);

@@ -52,7 +52,7 @@ static int import(struct job *j, int fd, const char *signer, struct err *err)
 }
 
 /* A file without a name in the downloads directory. */
-static int open_temp(int area, struct err *err)
+static int open_temp(int area, size_t number, struct err *err)
 {
     int fd = openat(area, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0)
@@ -60,7 +60,7 @@ static int open_temp(int area, struct err *err)
     if (errno != EOPNOTSUPP && errno != EISDIR)
         return err_set(err, errno, "can't create a file in the downloads directory");
     char name[64];
-    snprintf(name, sizeof(name), "decrypt.%ld.%p.part", (long)getpid(), (void *)name);
+    snprintf(name, sizeof(name), "decrypt.%ld.%zu.part", (long)getpid(), number);
     fd = openat(area, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_set(err, errno, "can't create a file in the downloads directory");
@@ -87,7 +87,7 @@ static int decrypt(struct job *j, int in, const char *passphrase, int *ret, stru
     int area = command_area(j->cmd, err);
     if (area < 0)
         return -1;
-    cleanup_close int out = open_temp(area, err);
+    cleanup_close int out = open_temp(area, j->number, err);
     if (out < 0 ||
         decrypt_file(in, passphrase, out, max ? max : FETCH_DECRYPTED_MAX, j->check->what, err) < 0)
         return -1;

@@ -44,10 +44,9 @@ int local_fetch(struct job *j, struct err *err)
 {
     char real[PATH_MAX], signer[PGP_FPR_MAX + 1];
     bool insecure = j->cmd->opt->insecure_image;
-    int fd;
+    cleanup_close int fd = -1;
     if (open_file(j->want->file, &fd, err) < 0)
         return -1;
-    cleanup_close int close_fd = fd;
     j->url = realpath(j->want->file, real) ? real : j->want->file;
     if (!insecure && verify(j, fd, signer, err) < 0)
         return -1;

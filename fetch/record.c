@@ -2,6 +2,7 @@
 /* What is known of a URL from earlier fetches. */
 #include "fetch/record.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <openssl/sha.h>
@@ -88,9 +89,8 @@ int record_save(int dirfd, const char *name, const struct record *r, struct err 
         return 0;
     cleanup_free char *text = json_dumps(root, JSON_INDENT(1));
     json_decref(root);
-    if (!text)
-        die_oom();
-    return write_file_atomic_at(dirfd, name, text, strlen(text), 0600, false, err);
+    return text ? write_file_atomic_at(dirfd, name, text, strlen(text), 0600, false, err)
+                : err_set(err, ENOMEM, "can't print the record of %s", r->url);
 }
 
 bool record_fresh(const struct record *r, int64_t now)

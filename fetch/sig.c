@@ -122,7 +122,7 @@ static void claimed_signer(rnp_signature_handle_t sig, char out[PGP_FPR_MAX + 1]
     else if (rnp_signature_get_keyid(sig, &id) == RNP_SUCCESS && id)
         text = id;
     size_t i = 0;
-    for (; text[i] && i < PGP_FPR_MAX; i++)
+    for (; i < PGP_FPR_MAX && text[i]; i++)
         out[i] = text[i] >= 'A' && text[i] <= 'F' ? (char)(text[i] - 'A' + 'a') : text[i];
     out[i] = '\0';
 }

@@ -9,7 +9,7 @@ cppcheck)
     cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
         --std=c11 -D__linux__ -D__x86_64__ -D_GNU_SOURCE -DAPPC_VM_VERSION='"0"' -I . \
         --suppress=missingIncludeSystem --suppress=internalAstError --suppress=constStatement --suppress=unknownMacro --suppress=normalCheckLevelMaxBranches \
-        base schema wire host vmm guest-init mds -j2
+        base schema wire fetch host vmm guest-init mds -j2
     ;;
 tidy)
     git ls-files '*.c' | grep -v '^tests/' | xargs -P2 -n8 clang-tidy --quiet -p "$3"

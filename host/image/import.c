@@ -106,9 +106,8 @@ int import_fd(struct store *s, int in, const char *name, const struct import_opt
 int import_file(struct store *s, const char *path, const struct import_options *opt,
                 struct aci_id *ret, struct err *err)
 {
-    int in;
+    cleanup_close int in = -1;
     if (open_archive(path, &in, err) < 0)
         return -1;
-    cleanup_close int close_in = in;
     return import_fd(s, in, path, opt, ret, err);
 }

@@ -72,8 +72,7 @@ static void test_auth_mistakes(void **state)
         "{\"hosts\": {\"h/x\": {\"bearer\": {\"token\": \"SECRET\"}}}}",
         "{\"hosts\": {\"u@h\": {\"bearer\": {\"token\": \"SECRET\"}}}}",
         "{\"hosts\": {\"h\": {\"bearer\": {\"token\": \"SECRET\"}, \"basic\": {}}}}",
-        "{\"hosts\": {\"h\": {\"bearer\": {\"token\": \"t\"}}, \"H:443\": {\"bearer\": {\"token\": "
-        "\"SECRET\"}}}}",
+        "{\"hosts\": {\"h\": {\"bearer\": {\"token\": \"t\"}}, \"H:443\": {\"bearer\": 5}}}",
         "{\"hosts\": {\"h\": {\"bearer\": {\"token\": \"SECRET\"}}}",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
