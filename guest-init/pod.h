@@ -67,7 +67,9 @@ struct pod {
     struct lc_app *lc_apps;
     struct lifecycle life;
     struct wire_report ignored; /* the first isolator that could not be put in force */
-    size_t streams; /* pumps that are not done */
+    size_t streams;             /* pumps that are not done */
+    struct isolation isolation; /* what pod-level isolators give every app */
+    char **disks;               /* as MAJOR:MINOR */
     int init_ns, null;
     enum pod_state state;
 };

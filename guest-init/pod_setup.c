@@ -89,8 +89,15 @@ static int isolate_pod(struct pod *p, struct err *err)
     cleanup_close int group = cgroup_open_pod(EARLY_CGROUP, err);
     if (group < 0)
         return -1;
-    struct isolate_target target = {.scope = AC_SCOPE_POD, .cgroup = group};
-    isolate_apply(&p->manifest->isolators, &target, report_isolator, &nobody);
+    p->disks = disk_numbers();
+    struct err refusal = {0};
+    struct isolate_target target = {.scope = AC_SCOPE_POD,
+                                    .cgroup = group,
+                                    .isolation = &p->isolation,
+                                    .disks = p->disks,
+                                    .refusal = &refusal};
+    if (isolate_apply(&p->manifest->isolators, &target, report_isolator, &nobody) < 0)
+        return err_set(err, 0, "%s", refusal.msg);
     return 0;
 }
 
@@ -168,9 +175,16 @@ static int make_group(struct pod *p, struct app *a, struct err *err)
     a->events = (struct loop_source){.fd = -1, .fn = on_group_event, .ctx = a};
     if (loop_add(&p->loop, &a->events, a->cgroup_events, EPOLLPRI, err) < 0)
         return -1;
-    struct isolate_target target = {
-        .scope = AC_SCOPE_APP, .cgroup = a->cgroup, .isolation = &a->isolation};
-    isolate_apply(&a->spec->app.isolators, &target, report_isolator, a);
+    struct err refusal = {0};
+    struct isolate_target target = {.scope = AC_SCOPE_APP,
+                                    .cgroup = a->cgroup,
+                                    .isolation = &a->isolation,
+                                    .disks = p->disks,
+                                    .refusal = &refusal};
+    if (isolate_apply(&a->spec->app.isolators, &target, report_isolator, a) < 0)
+        return err_set(err, 0, "%s", refusal.msg);
+    if (!a->isolation.apparmor && p->isolation.apparmor) /* the app's own one wins (ISO-34) */
+        a->isolation.apparmor = xstrdup(p->isolation.apparmor);
     return 0;
 }
 

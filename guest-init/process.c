@@ -53,6 +53,17 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Takes effect on exec (ISO-34). */
+static int set_profile(const char *profile, struct err *err)
+{
+    char text[512];
+    int n = snprintf(text, sizeof(text), "exec %s", profile);
+    cleanup_close int fd = open("/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
+    if (n >= (int)sizeof(text) || fd < 0 || write(fd, text, (size_t)n) < 0)
+        return err_set(err, errno, "can't choose AppArmor profile \"%s\"", profile);
+    return 0;
+}
+
 /* What needs init's view of /proc and its privileges. */
 static int before_root(const struct process_spec *s, struct err *err)
 {
@@ -61,6 +72,8 @@ static int before_root(const struct process_spec *s, struct err *err)
         return err_set(err, errno, "can't make a session");
     if (setrlimit(RLIMIT_NOFILE, &files) < 0)
         return err_set(err, errno, "can't set the limit of open files");
+    if (s->isolation->apparmor && set_profile(s->isolation->apparmor, err) < 0)
+        return -1;
     if (s->isolation->has_oom_score_adj) {
         char text[16];
         int n = snprintf(text, sizeof(text), "%d", s->isolation->oom_score_adj);
