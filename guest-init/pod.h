@@ -8,6 +8,7 @@
 #include "guest-init/control.h"
 #include "guest-init/isolate.h"
 #include "guest-init/lifecycle.h"
+#include "guest-init/listen.h"
 #include "guest-init/loop.h"
 #include "guest-init/process.h"
 #include "guest-init/proxy.h"
@@ -40,6 +41,7 @@ struct app {
     struct volume_plan volumes;
     struct rootfs rootfs;
     struct isolation isolation;
+    struct listen_set sockets; /* for main; closed once it has them */
     char **env;
     int cgroup, cgroup_events;
     struct loop_source events;

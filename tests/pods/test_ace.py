@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The executor's rules through the whole product: each test runs a pod and looks from inside it."""
 import json
-import re
 
-import pytest
 
 
 def block(name, limit):
@@ -85,3 +83,38 @@ def test_apparmor(appc, shell):
     assert 'AppArmor profile "nobody-loaded-it" is not loaded' in r.stderr
     r = appc.run(appc.pod([sh_app("one", shell, script)], isolators=[apparmor("nobody-loaded-it")]))
     assert r.returncode != 0 and "is not loaded" in r.stderr
+
+
+PORTS = [{"name": "web", "protocol": "tcp", "port": 8080, "count": 2, "socketActivated": True},
+         {"name": "plain", "protocol": "tcp", "port": 9000},
+         {"name": "dns", "protocol": "udp", "port": 53, "socketActivated": True}]
+SOCKETS = r"""
+echo "env $LISTEN_FDS $LISTEN_FDNAMES $([ "$LISTEN_PID" = $$ ] && echo me)"
+for fd in 3 4 5 6 7; do
+    inode=$(readlink /proc/$$/fd/$fd | tr -cd 0-9); [ -n "$inode" ] || continue
+    cat /proc/net/tcp6 /proc/net/udp6 /proc/net/tcp /proc/net/udp | while read -r no at rest; do
+        case " $rest " in *" $inode "*) echo "fd $fd port $((0x${at##*:}))";; esac
+    done
+done
+"""
+
+
+def test_socket_activation(appc, shell):
+    """APP-29 APP-33 APP-34: main, and no handler, gets its own app's sockets in the order of the ports."""
+    first = sh_app("first", shell, SOCKETS, ports=PORTS, user="1234",
+                   environment=[{"name": "LISTEN_FDS", "value": "77"}],
+                   eventHandlers=[{"name": "pre-start", "exec": ["/bin/sh", "-c", "echo pre $LISTEN_PID-; ls /proc/self/fd"]}])
+    second = sh_app("second", shell, SOCKETS, ports=[dict(PORTS[0], port=7000, count=1, name="other")])
+    third = sh_app("third", shell, SOCKETS)
+    r = appc.run("--prefix=always", appc.pod([first, second, third]), check=0)
+    assert pick(r.stdout, "first") == ["pre -", "0", "1", "2", "3", "env 3 web:web:dns me", "fd 3 port 8080",
+                                       "fd 4 port 8081", "fd 5 port 53"]
+    assert pick(r.stdout, "second") == ["env 1 other me", "fd 3 port 7000"]
+    assert pick(r.stdout, "third") == ["env   "]
+
+
+def test_socket_activation_of_other_protocols_is_refused(appc, shell):
+    """APP-31 APP-33."""
+    port = {"name": "s", "protocol": "sctp", "port": 1, "socketActivated": True}
+    r = appc.run(appc.pod([sh_app("one", shell, "true", ports=[port])]))
+    assert r.returncode != 0 and "only tcp and udp" in r.stderr
