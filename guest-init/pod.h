@@ -10,6 +10,7 @@
 #include "guest-init/lifecycle.h"
 #include "guest-init/listen.h"
 #include "guest-init/loop.h"
+#include "guest-init/notify.h"
 #include "guest-init/process.h"
 #include "guest-init/proxy.h"
 #include "guest-init/pump.h"
@@ -41,7 +42,10 @@ struct app {
     struct volume_plan volumes;
     struct rootfs rootfs;
     struct isolation isolation;
-    struct listen_set sockets; /* for main; closed once it has them */
+    struct notify_state notified; /* what it said by sd_notify() ... */
+    struct loop_source notify;    /* ... here */
+    uint64_t notify_again;        /* when it is listened to again; 0: now */
+    struct listen_set sockets;    /* for main; closed once it has them */
     char **env;
     int cgroup, cgroup_events;
     struct loop_source events;

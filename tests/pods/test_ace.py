@@ -2,6 +2,10 @@
 """The executor's rules through the whole product: each test runs a pod and looks from inside it."""
 import json
 
+import pytest
+
+from conftest import BUILD
+
 
 
 def block(name, limit):
@@ -118,3 +122,60 @@ def test_socket_activation_of_other_protocols_is_refused(appc, shell):
     port = {"name": "s", "protocol": "sctp", "port": 1, "socketActivated": True}
     r = appc.run(appc.pod([sh_app("one", shell, "true", ports=[port])]))
     assert r.returncode != 0 and "only tcp and udp" in r.stderr
+
+
+SAY = "appc.io/executor/supports-systemd-notify"
+# The datagram goes out through socat where there is one; busybox has none, so a program of the image does it.
+NOTIFIER = r"""
+echo "socket $NOTIFY_SOCKET"; test -S "$NOTIFY_SOCKET" && echo is-a-socket
+/notify "STATUS=warming
+ up" ; /notify "X_OTHER=1"; /notify ""
+while [ ! -e /go ] && [ "$WAIT" ]; do sleep 0.1; done
+/notify "$LAST"
+sleep ${LINGER:-0}
+"""
+
+
+@pytest.fixture(scope="module")
+def talker(appc):
+    """An image with a program that sends its argument to $NOTIFY_SOCKET."""
+    program = (BUILD / "images/validator/sd-notify").read_bytes()
+    return appc.image("example.com/talker", {"exec": ["/bin/sh"]}, {"notify": program}, annotations=[
+        {"name": SAY, "value": "true"}])
+
+
+def variables(**values):
+    return [{"name": k, "value": v} for k, v in values.items()]
+
+
+def test_notify(appc, shell, talker):
+    """sd_notify: the image's annotation gives the app a socket, also with another user and a read-only root; what it
+    says is in the pod's state; an app without the annotation has none."""
+    loud = sh_app("loud", talker, NOTIFIER, user="1000", group="1000", readOnlyRootFS=True,
+                  environment=variables(LAST="READY=1\nSTATUS=serving"))
+    mute = sh_app("mute", talker, 'echo "<$NOTIFY_SOCKET>"', annotations=[{"name": SAY, "value": "false"}])
+    plain = sh_app("plain", shell, 'echo "<$NOTIFY_SOCKET>"')
+    r = appc.run("--prefix=always", appc.pod([loud, mute, plain]), check=0)
+    assert pick(r.stdout, "loud") == ["socket /dev/notify", "is-a-socket"]
+    assert pick(r.stdout, "mute") == pick(r.stdout, "plain") == ["<>"]
+    state = appc.status(appc.pods()[0]["uuid"])
+    apps = {a["name"]: a for a in state["apps"]}
+    assert apps["loud"]["ready"] is True and apps["loud"]["status"] == "serving"
+    assert "ready" not in apps["mute"] and "ready" not in apps["plain"]
+
+
+def test_wait_ready(appc, talker):
+    """run --detach --wait-ready returns when the app has said that it is ready."""
+    app = sh_app("loud", talker, NOTIFIER, environment=variables(LAST="READY=1\nSTATUS=here", LINGER="60"))
+    uuid = appc.run("--detach", "--wait-ready", appc.pod([app]), check=0).stdout.strip()
+    (state,) = appc.status(uuid)["apps"]
+    assert state["state"] == "running" and state["ready"] is True and state["status"] == "here"
+    assert 'ready, says "here"' in appc("status", uuid, check=0).stdout
+    appc("stop", uuid)
+
+
+def test_wait_ready_of_a_pod_that_ends(appc, talker):
+    """One that ends before is a failure that names the pod."""
+    app = sh_app("loud", talker, NOTIFIER, environment=variables(LAST="READY=0"))
+    r = appc.run("--detach", "--wait-ready", appc.pod([app]))
+    assert r.returncode != 0 and r.stdout == "" and "ended before all of its apps were ready" in r.stderr
