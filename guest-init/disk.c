@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -56,6 +57,33 @@ char *disk_find(const char *serial, struct err *err)
     }
     err_set(err, 0, "the virtual machine has no disk with serial \"%s\"", serial);
     return NULL;
+}
+
+char **disk_numbers(void)
+{
+    char **list = xcalloc(1, sizeof(*list));
+    size_t n = 0;
+    cleanup_dir DIR *d = opendir("/sys/block");
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char path[300];
+        cleanup_free char *text = NULL;
+        size_t len;
+        snprintf(path, sizeof(path), "%s/dev", e->d_name);
+        if (!str_starts(e->d_name, "vd") || read_file_at(dirfd(d), path, 32, &text, &len, NULL) < 0)
+            continue;
+        text[strcspn(text, "\n")] = '\0';
+        list = xreallocarray(list, n + 2, sizeof(*list));
+        list[n++] = take_ptr(text);
+        list[n] = NULL;
+    }
+    return list;
+}
+
+void disk_numbers_free(char **numbers)
+{
+    for (char **n = numbers; n && *n; n++)
+        free(*n);
+    free(numbers);
 }
 
 static int add_partition(int disk, unsigned number, uint64_t offset, uint64_t length)

@@ -21,4 +21,8 @@ char *disk_find(const char *serial, struct err *err);
 char *disk_slice(const char *name, unsigned number, uint64_t offset, uint64_t length,
                  struct err *err);
 
+/* All virtio disks as MAJOR:MINOR, NULL-terminated; free with disk_numbers_free(). */
+char **disk_numbers(void);
+void disk_numbers_free(char **numbers);
+
 #endif

@@ -39,6 +39,21 @@ void env_free(char **env)
     free(env);
 }
 
+char **env_set(char **env, const char *name, const char *value)
+{
+    size_t n = 0, len = strlen(name);
+    for (char **e = env; *e; e++) {
+        if (strncmp(*e, name, len) == 0 && (*e)[len] == '=')
+            free(*e);
+        else
+            env[n++] = *e;
+    }
+    env = xreallocarray(env, n + 2, sizeof(*env));
+    env[n] = xasprintf("%s=%s", name, value);
+    env[n + 1] = NULL;
+    return env;
+}
+
 static void put(char **env, size_t *n, const char *name, const char *value)
 {
     if (value && !env_get(env, name))

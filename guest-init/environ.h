@@ -22,6 +22,9 @@ char **env_build(const struct ac_app *app, const char *app_name, const char *met
 /* The value of `name`, NULL when it is not set. */
 const char *env_get(char *const *env, const char *name);
 
+/* Sets a variable in place of what the list says about it; takes over and returns the list. */
+char **env_set(char **env, const char *name, const char *value);
+
 /* NULL is allowed. */
 void env_free(char **env);
 

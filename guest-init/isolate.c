@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/err.h"
 #include "base/str.h"
 
 static isolate_fn *const table[AC_ISOLATOR_KINDS] = {
@@ -14,6 +15,11 @@ static isolate_fn *const table[AC_ISOLATOR_KINDS] = {
     [AC_ISOLATOR_CAPABILITIES_REMOVE_SET] = isolate_capabilities_remove,
     [AC_ISOLATOR_NO_NEW_PRIVILEGES] = isolate_no_new_privileges,
     [AC_ISOLATOR_OOM_SCORE_ADJ] = isolate_oom_score_adj,
+    [AC_ISOLATOR_APPARMOR_PROFILE] = isolate_apparmor,
+    [AC_ISOLATOR_SELINUX_CONTEXT] = isolate_selinux,
+    [AC_ISOLATOR_BLOCK_BANDWIDTH] = isolate_block_bandwidth,
+    [AC_ISOLATOR_BLOCK_IOPS] = isolate_block_iops,
+    [AC_ISOLATOR_NETWORK_BANDWIDTH] = isolate_network_bandwidth,
     [AC_ISOLATOR_CPU] = isolate_cpu,
     [AC_ISOLATOR_CPU_SHARES] = isolate_cpu_shares,
     [AC_ISOLATOR_MEMORY] = isolate_memory,
@@ -30,7 +36,9 @@ void isolation_init(struct isolation *i)
 void isolation_done(struct isolation *i)
 {
     free(i->seccomp);
+    free(i->apparmor);
     i->seccomp = NULL;
+    i->apparmor = NULL;
 }
 
 void isolate_note(struct isolate_outcome *out, enum wire_isolator_result result, const char *fmt,
@@ -61,12 +69,10 @@ static void apply_known(const struct ac_isolator_view *view, struct isolate_targ
                         struct isolate_outcome *out)
 {
     if (!(view->scope & target->scope))
-        isolate_note(out, WIRE_ISOLATOR_IGNORED, "has no meaning for %s",
+        isolate_note(out, WIRE_ISOLATOR_IGNORED, "it has no meaning for %s",
                      target->scope == AC_SCOPE_POD ? "a pod" : "an app");
-    else if (table[view->kind])
-        table[view->kind](view, target, out);
     else
-        isolate_note(out, WIRE_ISOLATOR_IGNORED, "not supported");
+        table[view->kind](view, target, out);
 }
 
 static void apply_one(const struct ac_isolators *list, size_t i, struct isolate_target *target,
@@ -83,14 +89,14 @@ static void apply_one(const struct ac_isolators *list, size_t i, struct isolate_
         return;
     }
     if (view.kind == AC_ISOLATOR_UNKNOWN)
-        isolate_note(out, WIRE_ISOLATOR_IGNORED, "unknown");
+        isolate_note(out, WIRE_ISOLATOR_IGNORED, "appc-vm does not know this isolator");
     else
         apply_known(&view, target, out);
     ac_isolator_view_done(&view);
 }
 
-void isolate_apply(const struct ac_isolators *list, struct isolate_target *target,
-                   isolate_report_fn *report, void *ctx)
+int isolate_apply(const struct ac_isolators *list, struct isolate_target *target,
+                  isolate_report_fn *report, void *ctx)
 {
     for (size_t i = 0; i < list->n; i++) {
         struct isolate_outcome out = {.result = WIRE_ISOLATOR_ENFORCED};
@@ -98,4 +104,5 @@ void isolate_apply(const struct ac_isolators *list, struct isolate_target *targe
         report(ctx, list->v[i].name, out.result, out.detail.data ? out.detail.data : "");
         buf_free(&out.detail);
     }
+    return target->refusal && target->refusal->msg[0] ? -1 : 0;
 }

@@ -26,6 +26,7 @@ struct isolation {
     int oom_score_adj;
     struct sock_filter *seccomp; /* NULL: no filter */
     unsigned short seccomp_len;
+    char *apparmor; /* profile to run under; NULL: none */
 };
 
 /* Without any isolator. */
@@ -34,10 +35,14 @@ void isolation_done(struct isolation *i);
 
 /* Where an isolator takes effect: the pod's or an app's control group and, for an app, its
  * processes. */
+struct err;
+
 struct isolate_target {
     enum ac_isolator_scope scope; /* AC_SCOPE_APP or AC_SCOPE_POD */
     int cgroup;                   /* directory */
-    struct isolation *isolation;  /* NULL for the pod */
+    struct isolation *isolation;  /* of the pod: what its apps begin with */
+    char *const *disks;           /* block devices as MAJOR:MINOR; NULL-terminated */
+    struct err *refusal;          /* filled when the pod must not run (ISO-36) */
 };
 
 /* What became of one isolator. `detail` says what differs; empty when enforced as written. */
@@ -53,9 +58,12 @@ typedef void isolate_fn(const struct ac_isolator_view *view, struct isolate_targ
 typedef void isolate_report_fn(void *ctx, const char *isolator, enum wire_isolator_result result,
                                const char *detail);
 
-/* Puts a list of isolators in force. Never fails: what can't be enforced is reported as ignored. */
-void isolate_apply(const struct ac_isolators *list, struct isolate_target *target,
-                   isolate_report_fn *report, void *ctx);
+/*
+ * Puts a list of isolators in force. What can't be enforced is reported as ignored; what the
+ * specification does not let be ignored is a refusal of the target: -1.
+ */
+int isolate_apply(const struct ac_isolators *list, struct isolate_target *target,
+                  isolate_report_fn *report, void *ctx);
 
 /*
  * Notes a deviation: the outcome becomes `result` unless it is already worse,
@@ -68,6 +76,9 @@ void isolate_note(struct isolate_outcome *out, enum wire_isolator_result result,
 isolate_fn isolate_capabilities_retain, isolate_capabilities_remove; /* isolate_caps.c */
 isolate_fn isolate_no_new_privileges, isolate_oom_score_adj;         /* isolate_priv.c */
 isolate_fn isolate_cpu, isolate_cpu_shares, isolate_memory;          /* isolate_resource.c */
+isolate_fn isolate_block_bandwidth, isolate_block_iops;              /* isolate_block.c */
+isolate_fn isolate_network_bandwidth;                                /* the same */
+isolate_fn isolate_apparmor, isolate_selinux;                        /* isolate_mac.c */
 isolate_fn isolate_sysctl;                                           /* isolate_sysctl.c */
 isolate_fn isolate_seccomp_retain, isolate_seccomp_remove;           /* isolate_seccomp.c */
 

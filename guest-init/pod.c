@@ -143,17 +143,37 @@ void pod_check_end(struct pod *p)
 {
     if (p->state != POD_RUNNING || !lifecycle_is_over(&p->life) || p->streams > 0)
         return;
-    for (size_t i = 0; i < p->manifest->napps; i++)
+    for (size_t i = 0; i < p->manifest->napps; i++) {
+        loop_del(&p->loop, &p->apps[i].notify);
         rootfs_done(&p->apps[i].rootfs);
+    }
     close_scratch();
     p->state = POD_ENDING;
     control_send(&p->control, wire_end());
 }
 
-/* Milliseconds until the next process is to be killed; -1 for ever. */
-static int wait_time(const struct pod *p)
+/* Apps that have had their pause may say something again; 0, or when the next one may. */
+static uint64_t resume_notify(struct pod *p)
 {
-    uint64_t deadline = lifecycle_deadline(&p->life);
+    uint64_t next = 0;
+    for (size_t i = 0; i < p->life.napps; i++) {
+        struct app *a = &p->apps[i];
+        if (a->notify_again && a->notify_again <= p->life.ops->now(p)) {
+            a->notify_again = 0;
+            loop_mod(&p->loop, &a->notify, EPOLLIN);
+        }
+        if (a->notify_again && (next == 0 || a->notify_again < next))
+            next = a->notify_again;
+    }
+    return next;
+}
+
+/* Milliseconds until something is due: a process to be killed, an app to be heard; -1 for ever. */
+static int wait_time(struct pod *p)
+{
+    uint64_t deadline = lifecycle_deadline(&p->life), notify = resume_notify(p);
+    if (notify && (deadline == 0 || notify < deadline))
+        deadline = notify;
     if (p->state != POD_RUNNING || deadline == 0)
         return -1;
     uint64_t now = p->life.ops->now(p->life.ctx);

@@ -8,7 +8,9 @@
 #include "guest-init/control.h"
 #include "guest-init/isolate.h"
 #include "guest-init/lifecycle.h"
+#include "guest-init/listen.h"
 #include "guest-init/loop.h"
+#include "guest-init/notify.h"
 #include "guest-init/process.h"
 #include "guest-init/proxy.h"
 #include "guest-init/pump.h"
@@ -40,6 +42,10 @@ struct app {
     struct volume_plan volumes;
     struct rootfs rootfs;
     struct isolation isolation;
+    struct notify_state notified; /* what it said by sd_notify() ... */
+    struct loop_source notify;    /* ... here */
+    uint64_t notify_again;        /* when it is listened to again; 0: now */
+    struct listen_set sockets;    /* for main; closed once it has them */
     char **env;
     int cgroup, cgroup_events;
     struct loop_source events;
@@ -68,6 +74,8 @@ struct pod {
     struct lifecycle life;
     struct wire_report ignored; /* the first isolator that could not be put in force */
     size_t streams;             /* pumps that are not done */
+    struct isolation isolation; /* what pod-level isolators give every app */
+    char **disks;               /* as MAJOR:MINOR */
     int init_ns, null;
     enum pod_state state;
 };

@@ -68,9 +68,12 @@ static int op_start(void *ctx, size_t i, enum proc_kind kind, struct err *err)
         .in = p->null,
         .out = a->write_ends[STREAM_OUT],
         .err = a->write_ends[STREAM_ERR],
+        .sockets = kind == PROC_MAIN ? &a->sockets : NULL,
     };
     if (process_start(&spec, &ap->process, err) < 0)
         return -1;
+    if (kind == PROC_MAIN)
+        listen_done(&a->sockets);
     ap->alive = true;
     ap->resolved = ap->running = false;
     ap->source = (struct loop_source){.fd = -1, .fn = on_started, .ctx = ap};

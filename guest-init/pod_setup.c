@@ -89,8 +89,15 @@ static int isolate_pod(struct pod *p, struct err *err)
     cleanup_close int group = cgroup_open_pod(EARLY_CGROUP, err);
     if (group < 0)
         return -1;
-    struct isolate_target target = {.scope = AC_SCOPE_POD, .cgroup = group};
-    isolate_apply(&p->manifest->isolators, &target, report_isolator, &nobody);
+    p->disks = disk_numbers();
+    struct err refusal = {0};
+    struct isolate_target target = {.scope = AC_SCOPE_POD,
+                                    .cgroup = group,
+                                    .isolation = &p->isolation,
+                                    .disks = p->disks,
+                                    .refusal = &refusal};
+    if (isolate_apply(&p->manifest->isolators, &target, report_isolator, &nobody) < 0)
+        return err_set(err, 0, "%s", refusal.msg);
     return 0;
 }
 
@@ -111,6 +118,7 @@ static int build_root(struct pod *p, struct app *a, struct err *err)
         .group = a->spec->app.group,
         .volumes = &a->volumes,
         .read_only = a->spec->read_only_rootfs,
+        .notify = p->config.apps[a->index].notify,
         .warn = warn_volume,
         .ctx = p,
     };
@@ -168,9 +176,16 @@ static int make_group(struct pod *p, struct app *a, struct err *err)
     a->events = (struct loop_source){.fd = -1, .fn = on_group_event, .ctx = a};
     if (loop_add(&p->loop, &a->events, a->cgroup_events, EPOLLPRI, err) < 0)
         return -1;
-    struct isolate_target target = {
-        .scope = AC_SCOPE_APP, .cgroup = a->cgroup, .isolation = &a->isolation};
-    isolate_apply(&a->spec->app.isolators, &target, report_isolator, a);
+    struct err refusal = {0};
+    struct isolate_target target = {.scope = AC_SCOPE_APP,
+                                    .cgroup = a->cgroup,
+                                    .isolation = &a->isolation,
+                                    .disks = p->disks,
+                                    .refusal = &refusal};
+    if (isolate_apply(&a->spec->app.isolators, &target, report_isolator, a) < 0)
+        return err_set(err, 0, "%s", refusal.msg);
+    if (!a->isolation.apparmor && p->isolation.apparmor) /* the app's own one wins (ISO-34) */
+        a->isolation.apparmor = xstrdup(p->isolation.apparmor);
     return 0;
 }
 
@@ -181,7 +196,8 @@ static void init_app(struct pod *p, size_t i)
                       .index = i,
                       .name = p->manifest->apps[i].name,
                       .spec = &p->manifest->apps[i],
-                      .rootfs = {.mntns = -1},
+                      .rootfs = {.mntns = -1, .notify = -1},
+                      .notify = {.fd = -1},
                       .cgroup = -1,
                       .cgroup_events = -1,
                       .write_ends = {-1, -1}};
@@ -194,14 +210,42 @@ static void init_app(struct pod *p, size_t i)
                                     .has_post_stop = a->spec->app.post_stop.n > 0};
 }
 
+/* The app has said something: the host gets it, and the app a pause. */
+static void on_notify(void *ctx, uint32_t events)
+{
+    struct app *a = ctx;
+    struct wire_notify n = {.ready = false};
+    (void)events;
+    if (!notify_receive(a->rootfs.notify, &a->notified))
+        return;
+    snprintf(n.app, sizeof(n.app), "%s", a->name);
+    n.ready = a->notified.ready;
+    memcpy(n.status, a->notified.status, sizeof(n.status));
+    control_send(&a->pod->control, wire_notify_encode(&n));
+    a->notify_again = a->pod->life.ops->now(a->pod) + NOTIFY_INTERVAL_MS;
+    loop_mod(&a->pod->loop, &a->notify, 0);
+}
+
+static int open_notify(struct app *a, struct err *err)
+{
+    if (a->rootfs.notify < 0)
+        return 0;
+    a->notify = (struct loop_source){.fd = -1, .fn = on_notify, .ctx = a};
+    return loop_add(&a->pod->loop, &a->notify, a->rootfs.notify, EPOLLIN, err);
+}
+
 static int set_up_app(struct pod *p, struct app *a, struct err *err)
 {
     if (!a->spec->has_app || a->spec->app.exec.n == 0)
         return err_set(err, 0, "app \"%s\" has nothing to execute", a->name);
     if (volume_plan_make(p->manifest, a->spec, &a->volumes, err) < 0 || make_group(p, a, err) < 0 ||
-        build_root(p, a, err) < 0)
+        build_root(p, a, err) < 0 || listen_open(&a->spec->app, &a->sockets, err) < 0)
         return err_prefix(err, "app \"%s\"", a->name);
     a->env = env_build(&a->spec->app, a->name, p->config.metadata_url, &a->rootfs.identity);
+    if (a->rootfs.notify >= 0)
+        a->env = env_set(a->env, "NOTIFY_SOCKET", NOTIFY_PATH);
+    if (open_notify(a, err) < 0)
+        return -1;
     for (int s = 0; s < STREAMS; s++) {
         if (open_stream(a, s, err) < 0)
             return err_prefix(err, "app \"%s\"", a->name);

@@ -53,6 +53,17 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Takes effect on exec (ISO-34). */
+static int set_profile(const char *profile, struct err *err)
+{
+    char text[512];
+    int n = snprintf(text, sizeof(text), "exec %s", profile);
+    cleanup_close int fd = open("/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
+    if (n >= (int)sizeof(text) || fd < 0 || write(fd, text, (size_t)n) < 0)
+        return err_set(err, errno, "can't choose AppArmor profile \"%s\"", profile);
+    return 0;
+}
+
 /* What needs init's view of /proc and its privileges. */
 static int before_root(const struct process_spec *s, struct err *err)
 {
@@ -61,6 +72,8 @@ static int before_root(const struct process_spec *s, struct err *err)
         return err_set(err, errno, "can't make a session");
     if (setrlimit(RLIMIT_NOFILE, &files) < 0)
         return err_set(err, errno, "can't set the limit of open files");
+    if (s->isolation->apparmor && set_profile(s->isolation->apparmor, err) < 0)
+        return -1;
     if (s->isolation->has_oom_score_adj) {
         char text[16];
         int n = snprintf(text, sizeof(text), "%d", s->isolation->oom_score_adj);
@@ -162,14 +175,26 @@ static void run(const struct process_spec *s, struct err *err)
         err_set(err, errno, "can't enter the working directory %s", s->directory);
         return;
     }
+    char *const *env = s->env;
+    if (s->sockets && s->sockets->n) {
+        env = listen_environment(s->sockets, env);
+        if (listen_install(s->sockets) < 0) {
+            err_set(err, errno, "can't pass on the sockets");
+            return;
+        }
+    }
     if (load_filter(s->isolation, err) < 0)
         return;
-    exec_program(s->argv, s->env, s->isolation->seccomp == NULL, err);
+    exec_program(s->argv, env, s->isolation->seccomp == NULL, err);
 }
 
-static _Noreturn void child(const struct process_spec *s, struct process_failure *failure)
+static _Noreturn void child(const struct process_spec *s, struct process_failure *failure,
+                            int writer)
 {
     struct err err = {0};
+    /* Its end tells that the program runs, so it must not be where a socket goes. */
+    if (s->sockets && s->sockets->n)
+        (void)fcntl(writer, F_DUPFD_CLOEXEC, LISTEN_FIRST_FD + (int)s->sockets->n);
     run(s, &err);
     memcpy(failure->msg, err.msg, sizeof(failure->msg) - 1);
     failure->failed = 1;
@@ -200,7 +225,7 @@ int process_start(const struct process_spec *spec, struct process *ret, struct e
         return err_set(err, errno, "can't get a shared page");
     pid_t pid = fork_into(spec->cgroup);
     if (pid == 0)
-        child(spec, failure);
+        child(spec, failure, writer);
     int forked = errno;
     close(take_fd(writer)); /* the child has the only one until it executes */
     if (pid < 0) {

@@ -10,6 +10,7 @@
 
 #include "guest-init/accounts.h"
 #include "guest-init/isolate.h"
+#include "guest-init/listen.h"
 
 struct err;
 
@@ -24,6 +25,7 @@ struct process_spec {
     int mntns;  /* mount namespace whose root is the app's */
     int cgroup; /* directory of its control group; -1: none (tests) */
     int in, out, err;
+    const struct listen_set *sockets; /* passed to the program; NULL or empty: none */
 };
 
 /* Written by the child without a system call, as a filter may forbid every one. */

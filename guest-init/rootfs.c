@@ -18,6 +18,7 @@
 #include "guest-init/early.h"
 #include "guest-init/inroot.h"
 #include "guest-init/mnt.h"
+#include "guest-init/notify.h"
 
 static int mount_image(const char *device, struct err *err)
 {
@@ -120,16 +121,17 @@ static int add_volumes(const struct rootfs_spec *spec, int rootfd, struct err *e
 }
 
 /* Everything that happens in the app's own namespace. */
-static int build_inside(const struct rootfs_spec *spec, struct identity *id, struct err *err)
+static int build_inside(const struct rootfs_spec *spec, struct rootfs *ret, struct err *err)
 {
     if (mount_image(spec->device, err) < 0)
         return -1;
     cleanup_close int root = mount_overlay(spec->app_name, err);
     /* The image's own files decide who the user is, so this comes before any volume. */
-    if (root < 0 || identity_resolve(root, spec->user, spec->group, id, err) < 0)
+    if (root < 0 || identity_resolve(root, spec->user, spec->group, &ret->identity, err) < 0)
         return -1;
-    if (devices_mount(root, spec->cgroup, err) < 0 || add_volumes(spec, root, err) < 0 ||
-        write_hosts(root, spec->hostname, err) < 0)
+    if (devices_mount(root, spec->cgroup, err) < 0 ||
+        (spec->notify && (ret->notify = notify_listen(EARLY_ROOT, err)) < 0) ||
+        add_volumes(spec, root, err) < 0 || write_hosts(root, spec->hostname, err) < 0)
         return -1;
     if (spec->read_only && mnt_set(root, MOUNT_ATTR_RDONLY) < 0)
         return err_set(err, errno, "can't make the root file system read-only");
@@ -138,19 +140,18 @@ static int build_inside(const struct rootfs_spec *spec, struct identity *id, str
 
 int rootfs_build(const struct rootfs_spec *spec, int init_ns, struct rootfs *ret, struct err *err)
 {
-    cleanup_with(identity_done) struct identity id = {0};
+    cleanup_with(rootfs_done) struct rootfs made = {.mntns = -1, .notify = -1};
     if (unshare(CLONE_NEWNS) < 0)
         return err_set(err, errno, "can't make a mount namespace");
-    cleanup_close int mntns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    int r = mntns < 0 ? err_set(err, errno, "can't open the mount namespace")
-                      : build_inside(spec, &id, err);
+    made.mntns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    int r = made.mntns < 0 ? err_set(err, errno, "can't open the mount namespace")
+                           : build_inside(spec, &made, err);
     if (setns(init_ns, CLONE_NEWNS) < 0)
         return err_set(err, errno, "can't return to init's own mount namespace");
     if (r < 0)
         return -1;
-    ret->mntns = take_fd(mntns);
-    ret->identity = id;
-    id = (struct identity){0};
+    *ret = made;
+    made = (struct rootfs){.mntns = -1, .notify = -1};
     return 0;
 }
 
@@ -158,6 +159,8 @@ void rootfs_done(struct rootfs *r)
 {
     if (r->mntns >= 0)
         close(r->mntns);
-    r->mntns = -1;
+    if (r->notify >= 0)
+        close(r->notify);
+    r->mntns = r->notify = -1;
     identity_done(&r->identity);
 }

@@ -20,12 +20,14 @@ struct rootfs_spec {
     const char *user, *group;
     const struct volume_plan *volumes;
     bool read_only;
+    bool notify; /* with a socket for sd_notify() */
     void (*warn)(void *ctx, const char *app_name, const char *text);
     void *ctx;
 };
 
 struct rootfs {
-    int mntns; /* descriptor of the namespace whose root is the app's root */
+    int mntns;  /* descriptor of the namespace whose root is the app's root */
+    int notify; /* the socket that was asked for, -1 without */
     struct identity identity;
 };
 

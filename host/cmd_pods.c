@@ -136,6 +136,11 @@ static void print_status(json_t *state)
         printf("app      %s: %s", str(app, "name"), str(app, "state"));
         if (status)
             printf(", status %lld", (long long)json_integer_value(status));
+        json_t *ready = json_object_get(app, "ready");
+        if (ready)
+            printf(", %s", json_is_true(ready) ? "ready" : "not ready");
+        if (json_object_get(app, "status"))
+            printf(", says \"%s\"", str(app, "status"));
         if (json_object_get(app, "error"))
             printf(" (%s)", str(app, "error"));
         putchar('\n');

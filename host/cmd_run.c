@@ -32,6 +32,7 @@ struct run_options {
     const char *dir, *exec, *name, *exit_policy, *uuid_file, *format;
     struct opt_list environment, volumes, mounts;
     bool no_scratch;
+    bool wait_ready;
     char **args; /* words behind "--" */
     int nargs;
 };
@@ -202,17 +203,41 @@ static int load(struct podimages *images, char **operands, int n, const struct r
     return assemble(images, operands, (size_t)n, o, ret, err);
 }
 
-/* The parent of a detached pod prints its UUID; the child becomes the supervisor. */
-static int detach(const char *uuid, struct err *err)
+/* The parent of a detached pod: prints its UUID, with --wait-ready once the pod says so. */
+static _Noreturn void parent(const char *uuid, int ready_fd)
 {
+    char c;
+    if (ready_fd >= 0 && read(ready_fd, &c, 1) != 1) {
+        (void)fprintf(
+            stderr,
+            "appc-vm: pod %s ended before all of its apps were ready: see appc-vm logs and "
+            "appc-vm status\n",
+            uuid);
+        _exit(CLI_RUN_ERR);
+    }
+    printf("%s\n", uuid);
+    (void)fflush(stdout);
+    _exit(CLI_OK);
+}
+
+/* The child of the fork becomes the supervisor; *ret_ready_fd is where it says that all is ready.
+ */
+static int detach(const char *uuid, bool wait_ready, int *ret_ready_fd, struct err *err)
+{
+    int fds[2] = {-1, -1};
+    if (wait_ready && pipe2(fds, O_CLOEXEC) < 0)
+        return err_set(err, errno, "can't make a pipe");
     pid_t pid = fork();
     if (pid < 0)
         return err_set(err, errno, "can't detach");
     if (pid > 0) {
-        printf("%s\n", uuid);
-        fflush(stdout);
-        _exit(CLI_OK);
+        if (wait_ready)
+            close(fds[1]);
+        parent(uuid, fds[0]);
     }
+    if (wait_ready)
+        close(fds[0]);
+    *ret_ready_fd = fds[1];
     setsid();
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd < 3; fd++)
@@ -248,7 +273,7 @@ static int run(char **operands, int n, const struct run_options *o, struct err *
     if (o->uuid_file &&
         write_file_atomic_at(AT_FDCWD, o->uuid_file, uuid, strlen(uuid), 0644, false, err) < 0)
         return -1;
-    if (o->prepare.detach && detach(uuid, err) < 0)
+    if (o->prepare.detach && detach(uuid, o->wait_ready, &plan.ready_fd, err) < 0)
         return -1;
     return prepare_exec(&plan, err);
 }
@@ -290,6 +315,8 @@ int cmd_run(const struct command *self, int argc, char **argv)
          "an app that fails (or any that ends) stops the pod"},
         {0, "grace-ms", OPT_U64, &p->grace_ms, "MS", "from SIGTERM to SIGKILL (default 10000)"},
         {'d', "detach", OPT_FLAG, &p->detach, NULL, "run in the background, print the UUID"},
+        {0, "wait-ready", OPT_FLAG, &o.wait_ready, NULL,
+         "with --detach: return when all apps run and are ready"},
         {0, "prefix", OPT_CHOICE, &p->prefix, "auto|always|never",
          "app names before lines of output (auto: on a terminal)"},
         {0, "uuid-file", OPT_STRING, &o.uuid_file, "FILE", "write the pod's UUID to a file"},

@@ -30,8 +30,9 @@ json_t *wire_config_encode(const struct wire_config *c)
                               json_pack("{s:I, s:I}", "offset", (json_int_t)c->roots[i].offset,
                                         "length", (json_int_t)c->roots[i].length));
     for (size_t i = 0; i < c->napps; i++)
-        json_array_append_new(apps, json_pack("{s:s, s:I}", "name", c->apps[i].name, "root",
-                                              (json_int_t)c->apps[i].root));
+        json_array_append_new(apps,
+                              json_pack("{s:s, s:I, s:b}", "name", c->apps[i].name, "root",
+                                        (json_int_t)c->apps[i].root, "notify", c->apps[i].notify));
     return json_pack("{s:s, s:i, s:s, s:s, s:s?, s:O, s:o, s:o, s:b, s:b, s:b, s:b, s:b, s:I, s:I}",
                      "type", "config", "version", WIRE_VERSION, "uuid", c->uuid, "hostname",
                      c->hostname, "metadataURL", c->metadata_url, "manifest", c->manifest, "roots",
@@ -90,6 +91,7 @@ static int decode_apps(json_t *msg, struct wire_config *c, struct err *err)
             return err_set(err, 0, "config: app %zu is malformed", i);
         c->apps[i].name = xstrdup(name);
         c->apps[i].root = (unsigned)root;
+        c->apps[i].notify = json_is_true(json_object_get(item, "notify"));
         c->napps++;
     }
     return 0;

@@ -12,7 +12,7 @@
  * A frame is a little-endian u32 length and that many bytes of JSON (one
  * object with a string member "type").
  *
- * Control, in order: guest "hello"; host "config"; then guest "app", "report", "log"
+ * Control, in order: guest "hello"; host "config"; then guest "app", "report", "notify", "log"
  * and host "stop", "signal" at any time; at last guest "end". The host
  * closes the control connection when it has everything on disk; only then
  * does the guest reset the machine. "fatal" from the guest means the pod can't be run.
@@ -72,6 +72,7 @@ struct wire_root {
 struct wire_app {
     char *name;    /* as in the manifest, same order */
     unsigned root; /* index into roots */
+    bool notify;   /* says when it is ready: it gets $NOTIFY_SOCKET */
 };
 
 /* The "config" message. Everything is owned by the structure. */
@@ -149,6 +150,18 @@ const char *wire_isolator_result_name(enum wire_isolator_result r);
 
 json_t *wire_report_encode(const struct wire_report *r);
 int wire_report_decode(json_t *msg, struct wire_report *ret, struct err *err);
+
+#define WIRE_STATUS_MAX 255 /* bytes of a status text */
+
+/* The "notify" message: what an app has said by sd_notify(), whenever that changes. */
+struct wire_notify {
+    char app[WIRE_NAME_MAX + 1];
+    bool ready;
+    char status[WIRE_STATUS_MAX + 1]; /* "" when none was given */
+};
+
+json_t *wire_notify_encode(const struct wire_notify *n);
+int wire_notify_decode(json_t *msg, struct wire_notify *ret, struct err *err);
 
 /* A JSON string of a text that may not be UTF-8 (such bytes become '?'). */
 json_t *wire_text(const char *s);

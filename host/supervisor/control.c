@@ -69,6 +69,43 @@ static int find_app(const struct pod *p, const char *name)
     return -1;
 }
 
+/* Whether all main processes run, and have said that they are ready if they ever say so. */
+static bool all_ready(const struct pod *p)
+{
+    for (size_t i = 0; i < p->plan.config.napps; i++) {
+        const struct pod_app *a = &p->apps[i];
+        bool begun = a->state >= WIRE_APP_RUNNING && a->state != WIRE_APP_FAILED;
+        if (!begun || (p->plan.config.apps[i].notify && !a->ready))
+            return false;
+    }
+    return true;
+}
+
+/* Tells who waits for it (run --wait-ready); a pod that ends before just closes the pipe. */
+static void announce_ready(struct pod *p)
+{
+    if (p->plan.ready_fd < 0 || !all_ready(p))
+        return;
+    (void)!write(p->plan.ready_fd, "R", 1);
+    close(p->plan.ready_fd);
+    p->plan.ready_fd = -1;
+}
+
+static void on_notify(struct pod *p, json_t *msg)
+{
+    struct wire_notify n;
+    struct err err;
+    int i;
+    if (wire_notify_decode(msg, &n, &err) < 0 || (i = find_app(p, n.app)) < 0) {
+        pod_fail(p, "the guest's init sent a malformed notify message");
+        return;
+    }
+    p->apps[i].ready |= n.ready;
+    memcpy(p->apps[i].status, n.status, sizeof(n.status));
+    state_save(p);
+    announce_ready(p);
+}
+
 static void on_app(struct pod *p, json_t *msg)
 {
     struct wire_app_event e;
@@ -93,6 +130,7 @@ static void on_app(struct pod *p, json_t *msg)
     if (e.state == WIRE_APP_FAILED)
         dprintf(STDERR_FILENO, "appc-vm: app %s: %s\n", a->name, a->error);
     state_save(p);
+    announce_ready(p);
 }
 
 static void on_report(struct pod *p, json_t *msg)
@@ -144,6 +182,8 @@ static void dispatch(struct pod *p, json_t *msg)
         on_app(p, msg);
     else if (str_eq(type, "report"))
         on_report(p, msg);
+    else if (str_eq(type, "notify"))
+        on_notify(p, msg);
     else if (str_eq(type, "log"))
         on_log(p, msg);
     else if (str_eq(type, "end"))

@@ -151,8 +151,8 @@ static int read_plan(const char *arg, struct plan *plan, struct err *err)
     if (r < 0)
         return -1;
     /* Children get exactly what they are given. */
-    int own[] = {plan->metadata_fd, plan->pod_dir_fd, plan->lock_fd, plan->kvm_fd,
-                 plan->scratch_fd,  plan->output_fd,  plan->error_fd};
+    int own[] = {plan->metadata_fd, plan->pod_dir_fd, plan->lock_fd,  plan->kvm_fd,
+                 plan->scratch_fd,  plan->output_fd,  plan->error_fd, plan->ready_fd};
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
         if (own[i] > 2)
             close_on_exec(own[i]);

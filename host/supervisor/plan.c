@@ -22,14 +22,15 @@ json_t *plan_encode(const struct plan *p)
     for (size_t i = 0; i < p->nshares; i++)
         json_array_append_new(shares, json_pack("[s, i, b, b]", p->shares[i].name, p->shares[i].fd,
                                                 p->shares[i].read_only, p->shares[i].recursive));
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:b, s:s, s:s*, "
-                     "s:o, s:o, s:o}",
-                     "podDir", p->pod_dir_fd, "lock", p->lock_fd, "kvm", p->kvm_fd, "scratch",
-                     p->scratch_fd, "metadata", p->metadata_fd, "output", p->output_fd, "error",
-                     p->error_fd, "cpus", (int)p->cpus, "memory", (json_int_t)p->memory, "debug",
-                     p->debug, "reportJSON", p->report_json, "prefixAlways", p->prefix_always,
-                     "prefixNever", p->prefix_never, "libexec", p->libexec, "qemu", p->qemu,
-                     "images", images, "shares", shares, "config", wire_config_encode(&p->config));
+    return json_pack(
+        "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:b, s:s, s:s*, "
+        "s:o, s:o, s:o}",
+        "podDir", p->pod_dir_fd, "lock", p->lock_fd, "kvm", p->kvm_fd, "scratch", p->scratch_fd,
+        "metadata", p->metadata_fd, "ready", p->ready_fd, "output", p->output_fd, "error",
+        p->error_fd, "cpus", (int)p->cpus, "memory", (json_int_t)p->memory, "debug", p->debug,
+        "reportJSON", p->report_json, "prefixAlways", p->prefix_always, "prefixNever",
+        p->prefix_never, "libexec", p->libexec, "qemu", p->qemu, "images", images, "shares", shares,
+        "config", wire_config_encode(&p->config));
 }
 
 static int decode_images(json_t *list, struct plan *p, struct err *err)
@@ -73,14 +74,15 @@ int plan_decode(json_t *doc, struct plan *ret, struct err *err)
     json_int_t memory;
     int cpus, debug, report, always, never;
     json_error_t jerr;
-    if (json_unpack_ex(doc, &jerr, 0,
-                       "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:b, s:s, "
-                       "s?s, s:o, s:o, s:o}",
-                       "podDir", &p.pod_dir_fd, "lock", &p.lock_fd, "kvm", &p.kvm_fd, "scratch",
-                       &p.scratch_fd, "metadata", &p.metadata_fd, "output", &p.output_fd, "error",
-                       &p.error_fd, "cpus", &cpus, "memory", &memory, "debug", &debug, "reportJSON",
-                       &report, "prefixAlways", &always, "prefixNever", &never, "libexec", &libexec,
-                       "qemu", &qemu, "images", &images, "shares", &shares, "config", &config) < 0)
+    if (json_unpack_ex(
+            doc, &jerr, 0,
+            "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:b, s:s, "
+            "s?s, s:o, s:o, s:o}",
+            "podDir", &p.pod_dir_fd, "lock", &p.lock_fd, "kvm", &p.kvm_fd, "scratch", &p.scratch_fd,
+            "metadata", &p.metadata_fd, "ready", &p.ready_fd, "output", &p.output_fd, "error",
+            &p.error_fd, "cpus", &cpus, "memory", &memory, "debug", &debug, "reportJSON", &report,
+            "prefixAlways", &always, "prefixNever", &never, "libexec", &libexec, "qemu", &qemu,
+            "images", &images, "shares", &shares, "config", &config) < 0)
         return err_set(err, 0, "plan: %s", jerr.text);
     if (cpus < 1 || cpus > PLAN_CPUS_MAX || memory <= 0)
         return err_set(err, 0, "plan: cpus or memory is out of range");

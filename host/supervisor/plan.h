@@ -36,6 +36,7 @@ struct plan {
     int kvm_fd;      /* -1: run under QEMU's TCG */
     int scratch_fd;  /* -1: no scratch disk */
     int metadata_fd; /* what appc-mds serves; -1: no metadata service */
+    int ready_fd;    /* gets one byte when all apps are ready; -1: nobody waits */
     int output_fd;   /* standard output and error of the pod's apps; -1: logs only */
     int error_fd;
     unsigned cpus;

@@ -36,6 +36,8 @@ struct pod_app {
     unsigned pid;
     int exit_status;
     int signal;
+    bool ready;                       /* it said so by sd_notify() */
+    char status[WIRE_STATUS_MAX + 1]; /* the same; "" when it said nothing */
     char error[512];
 };
 

@@ -28,7 +28,7 @@ static const char *phase_name(const struct pod *p)
     return p->phase == POD_STARTING ? "starting" : "running";
 }
 
-static json_t *app_state(const struct pod_app *a)
+static json_t *app_state(const struct pod_app *a, bool notifies)
 {
     json_t *o = json_pack("{s:s, s:s}", "name", a->name, "state",
                           a->state < 0 ? "waiting" : wire_app_state_name((unsigned)a->state));
@@ -39,6 +39,10 @@ static json_t *app_state(const struct pod_app *a)
         json_object_set_new(o, "exitStatus", json_integer(a->exit_status));
     if (a->signal)
         json_object_set_new(o, "signal", json_integer(a->signal));
+    if (notifies)
+        json_object_set_new(o, "ready", json_boolean(a->ready));
+    if (a->status[0])
+        json_object_set_new(o, "status", wire_text(a->status));
     if (a->error[0])
         json_object_set_new(o, "error", json_string(a->error));
     return o;
@@ -80,7 +84,7 @@ void state_save(struct pod *p)
 {
     json_t *apps = json_array();
     for (size_t i = 0; i < p->plan.config.napps; i++)
-        json_array_append_new(apps, app_state(&p->apps[i]));
+        json_array_append_new(apps, app_state(&p->apps[i], p->plan.config.apps[i].notify));
     json_t *o = json_pack("{s:s, s:s, s:i, s:s, s:I, s:o}", "uuid", p->plan.config.uuid, "state",
                           phase_name(p), "pid", (int)getpid(), "accelerator",
                           p->plan.kvm_fd >= 0 ? "kvm" : "tcg", "createdMs",

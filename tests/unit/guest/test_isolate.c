@@ -21,7 +21,8 @@ static int set_up(void **state)
 {
     (void)state;
     scratch_make(&group);
-    static const char *const files[] = {"cpu.max", "cpu.weight", "memory.max", "memory.low"};
+    static const char *const files[] = {"cpu.max", "cpu.weight", "memory.max", "memory.low",
+                                        "io.max"};
     for (size_t i = 0; i < ARRAY_SIZE(files); i++)
         scratch_write(&group, files[i], "", 0644);
     return 0;
@@ -55,7 +56,10 @@ static void apply(const char *json, enum ac_isolator_scope scope, struct isolati
         rows[isolators.n++] =
             (struct ac_isolator){.name = (char *)json_string_value(json_object_get(item, "name")),
                                  .value = json_object_get(item, "value")};
-    struct isolate_target target = {.scope = scope, .cgroup = group.fd, .isolation = iso};
+    static char first[] = "254:0", second[] = "254:16";
+    static char *const disks[] = {first, second, NULL};
+    struct isolate_target target = {
+        .scope = scope, .cgroup = group.fd, .isolation = iso, .disks = disks};
     buf_reset(&reports);
     isolation_init(iso);
     isolate_apply(&isolators, &target, on_report, NULL);
@@ -144,19 +148,43 @@ static void what_is_not_done_is_told(void **state)
     struct isolation iso;
     apply("[{\"name\":\"example.com/x\",\"value\":1},"
           "{\"name\":\"os/unix/sysctl\",\"value\":{\"kernel.nope\":\"1\"}},"
-          "{\"name\":\"os/linux/apparmor-profile\",\"value\":{\"profile\":\"p\"}},"
+          "{\"name\":\"os/linux/selinux-context\",\"value\":{\"user\":\"u\",\"role\":\"r\","
+          "\"type\":\"t\",\"level\":\"s0\"}},"
           "{\"name\":\"os/linux/oom-score-adj\",\"value\":-7},"
           "{\"name\":\"os/linux/no-new-privileges\",\"value\":true}]",
           AC_SCOPE_APP, &iso);
-    assert_string_equal(reports.data, "example.com/x=ignored(unknown)\n"
-                                      "os/unix/sysctl=ignored(has no meaning for an app)\n"
-                                      "os/linux/apparmor-profile=ignored(not supported)\n"
-                                      "os/linux/oom-score-adj=enforced()\n"
-                                      "os/linux/no-new-privileges=enforced()\n");
+    assert_string_equal(reports.data,
+                        "example.com/x=ignored(appc-vm does not know this isolator)\n"
+                        "os/unix/sysctl=ignored(it has no meaning for an app)\n"
+                        "os/linux/selinux-context=ignored(the guest's kernel is built "
+                        "without SELinux)\n"
+                        "os/linux/oom-score-adj=enforced()\n"
+                        "os/linux/no-new-privileges=enforced()\n");
     assert_true(iso.no_new_privileges && iso.has_oom_score_adj);
     assert_int_equal(iso.oom_score_adj, -7);
     apply("[{\"name\":\"os/linux/oom-score-adj\",\"value\":1}]", AC_SCOPE_POD, &iso);
     assert_non_null(strstr(reports.data, "has no meaning for a pod"));
+}
+
+/* ISO-58 to ISO-60: every disk for itself, reading and writing. */
+static void disks_are_limited(void **state)
+{
+    (void)state;
+    struct isolation iso;
+    apply("[{\"name\":\"resource/block-bandwidth\",\"value\":{\"default\":true,\"limit\":\"2M\"}}]",
+          AC_SCOPE_APP, &iso);
+    assert_string_equal(reports.data, "resource/block-bandwidth=enforced()\n");
+    check_file("io.max", "254:16 rbps=2000000 wbps=2000000");
+    scratch_write(&group, "io.max", "", 0644);
+    apply("[{\"name\":\"resource/block-iops\",\"value\":{\"default\":true,\"limit\":\"0\"}}]",
+          AC_SCOPE_POD, &iso);
+    assert_string_equal(reports.data,
+                        "resource/block-iops=modified(the least limit is 1 a second)\n");
+    check_file("io.max", "254:16 riops=1 wiops=1");
+    apply(
+        "[{\"name\":\"resource/network-bandwidth\",\"value\":{\"default\":true,\"limit\":\"1M\"}}]",
+        AC_SCOPE_APP, &iso);
+    assert_non_null(strstr(reports.data, "=ignored(the pod has no network interface"));
 }
 
 static void sysctl_keys_lead_nowhere_else(void **state)
@@ -245,6 +273,7 @@ int main(void)
         cmocka_unit_test(capabilities_are_sets),
         cmocka_unit_test(resources_become_files_of_the_group),
         cmocka_unit_test(shares_become_weights),
+        cmocka_unit_test(disks_are_limited),
         cmocka_unit_test(what_is_not_done_is_told),
         cmocka_unit_test(sysctl_keys_lead_nowhere_else),
         cmocka_unit_test(errno_names_are_known),

@@ -79,7 +79,7 @@ static struct wire_config sample(void)
     };
     c.roots[0] = (struct wire_root){0, 4096};
     c.roots[1] = (struct wire_root){4096, 1ULL << 40};
-    c.apps[0] = (struct wire_app){strdup("app"), 1};
+    c.apps[0] = (struct wire_app){strdup("app"), 1, true};
     return c;
 }
 
@@ -97,6 +97,7 @@ static void config_round_trips(void **state)
     assert_int_equal(d.nroots, 2);
     assert_true(d.roots[1].length == 1ULL << 40);
     assert_int_equal(d.apps[0].root, 1);
+    assert_true(d.apps[0].notify);
     assert_true(d.scratch && !d.debug);
     assert_true(d.clock_ns == c.clock_ns);
     json_decref(msg);
@@ -150,12 +151,27 @@ static void app_events_round_trip(void **state)
     json_decref(msg);
 }
 
+static void notify_round_trips(void **state)
+{
+    (void)state;
+    struct wire_notify out = {.app = "worker", .ready = true, .status = "going \xff well"}, in;
+    struct err e = {0};
+    json_t *msg = wire_notify_encode(&out);
+    assert_int_equal(wire_notify_decode(msg, &in, &e), 0);
+    assert_string_equal(in.app, "worker");
+    assert_true(in.ready);
+    assert_string_equal(in.status, "going ? well");
+    json_object_set_new(msg, "ready", json_integer(1));
+    assert_int_equal(wire_notify_decode(msg, &in, &e), -1);
+    json_decref(msg);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_round_trip),     cmocka_unit_test(hostile_frames_are_refused),
         cmocka_unit_test(config_round_trips),    cmocka_unit_test(config_bounds_hold),
-        cmocka_unit_test(app_events_round_trip),
+        cmocka_unit_test(app_events_round_trip), cmocka_unit_test(notify_round_trips),
     };
     return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
 }

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The executor's rules through the whole product: each test runs a pod and looks from inside it."""
+import json
+
+import pytest
+
+from conftest import BUILD
+
+
+
+def block(name, limit):
+    return {"name": f"resource/{name}", "value": {"default": True, "limit": limit}}
+
+
+def sh_app(name, image, script, isolators=(), **more):
+    keys = {"image": image, "name": name}
+    spec = {"exec": ["/bin/sh", "-c", script], "user": "0", "group": "0", "isolators": list(isolators)}
+    for k in ("mounts", "readOnlyRootFS", "annotations"):
+        if k in more:
+            keys[k] = more.pop(k)
+    spec.update(more)
+    return {**keys, "app": spec}
+
+
+def pick(text, app):
+    """The lines of one app of an output with prefixes."""
+    return [x[len(app) + 2:] for x in text.splitlines() if x.startswith(app + ": ")]
+
+
+# Writes past the page cache; the time is that of the guest.
+WRITE = """
+up() { read a b </proc/uptime; echo "${a%.*}${a#*.}"; }
+t=$(up); dd if=/dev/zero of=/big bs=64k count=48 oflag=direct 2>/dev/null || echo failed; u=$(up); echo "took $((u-t))"
+"""
+
+
+def took(lines):
+    (line,) = [x for x in lines if x.startswith("took ")]
+    return int(line.split()[1]) / 100
+
+
+def test_block_bandwidth(appc, shell):
+    """ISO-04 ISO-52 ISO-58: 3 MiB at 1 MB a second take 3 seconds for the app that has the limit, and not for the
+    other one; what is set on the pod bounds both."""
+    r = appc.run("--prefix=always", appc.pod([sh_app("slow", shell, WRITE, [block("block-bandwidth", "1M")]),
+                                              sh_app("free", shell, WRITE)]), check=0)
+    assert "failed" not in r.stdout
+    assert took(pick(r.stdout, "slow")) >= 2.5 > took(pick(r.stdout, "free"))
+    r = appc.run("--prefix=always", appc.pod([sh_app("one", shell, WRITE)], isolators=[block("block-bandwidth", "1M")]),
+                 check=0)
+    assert took(pick(r.stdout, "one")) >= 2.5
+
+
+def test_block_iops(appc, shell):
+    """ISO-52 ISO-59: 48 writes at 16 a second take 3 seconds."""
+    r = appc.run("--prefix=always", appc.pod([sh_app("slow", shell, WRITE, [block("block-iops", "16")])]), check=0)
+    assert "failed" not in r.stdout and took(pick(r.stdout, "slow")) >= 2.5
+
+
+NETWORK = {"name": "resource/network-bandwidth", "value": {"default": True, "limit": "1M"}}
+SELINUX = {"name": "os/linux/selinux-context", "value": {"user": "u", "role": "r", "type": "t", "level": "s0"}}
+
+
+def test_reasons(appc, shell):
+    """ISO-01 ISO-02 ISO-09 ISO-33 ISO-60 ISO-61: what is ignored is told, with a sentence that says why."""
+    app = sh_app("one", shell, "true", [NETWORK, SELINUX, {"name": "example.com/own", "value": 1}])
+    r = appc.run("--dry-run", "--format=json", appc.pod([app]), check=0)
+    told = {x["isolator"]: (x["result"], x["detail"]) for x in json.loads(r.stdout)}
+    assert {x[0] for x in told.values()} == {"ignored"}
+    assert "no network interface" in told["resource/network-bandwidth"][1]
+    assert "SELinux" in told["os/linux/selinux-context"][1]
+    assert "does not know" in told["example.com/own"][1]
+    assert appc.run("--strict", appc.pod([app])).returncode != 0
+
+
+def apparmor(profile):
+    return {"name": "os/linux/apparmor-profile", "value": {"profile": profile}}
+
+
+def test_apparmor(appc, shell):
+    """ISO-34 ISO-36: a profile that the guest's kernel has is taken, one that is not loaded is refused."""
+    script = "cat /proc/self/attr/current"
+    r = appc.run(appc.pod([sh_app("one", shell, script, [apparmor("unconfined")])]), check=0)
+    assert r.stdout.strip() == "unconfined"
+    r = appc.run(appc.pod([sh_app("one", shell, script, [apparmor("nobody-loaded-it")])]))
+    assert r.returncode != 0 and r.stdout == ""
+    assert 'AppArmor profile "nobody-loaded-it" is not loaded' in r.stderr
+    r = appc.run(appc.pod([sh_app("one", shell, script)], isolators=[apparmor("nobody-loaded-it")]))
+    assert r.returncode != 0 and "is not loaded" in r.stderr
+
+
+PORTS = [{"name": "web", "protocol": "tcp", "port": 8080, "count": 2, "socketActivated": True},
+         {"name": "plain", "protocol": "tcp", "port": 9000},
+         {"name": "dns", "protocol": "udp", "port": 53, "socketActivated": True}]
+SOCKETS = r"""
+echo "env $LISTEN_FDS $LISTEN_FDNAMES $([ "$LISTEN_PID" = $$ ] && echo me)"
+for fd in 3 4 5 6 7; do
+    inode=$(readlink /proc/$$/fd/$fd | tr -cd 0-9); [ -n "$inode" ] || continue
+    cat /proc/net/tcp6 /proc/net/udp6 /proc/net/tcp /proc/net/udp | while read -r no at rest; do
+        case " $rest " in *" $inode "*) echo "fd $fd port $((0x${at##*:}))";; esac
+    done
+done
+"""
+
+
+def test_socket_activation(appc, shell):
+    """APP-29 APP-33 APP-34: main, and no handler, gets its own app's sockets in the order of the ports."""
+    first = sh_app("first", shell, SOCKETS, ports=PORTS, user="1234",
+                   environment=[{"name": "LISTEN_FDS", "value": "77"}],
+                   eventHandlers=[{"name": "pre-start", "exec": ["/bin/sh", "-c", "echo pre $LISTEN_PID-; ls /proc/self/fd"]}])
+    second = sh_app("second", shell, SOCKETS, ports=[dict(PORTS[0], port=7000, count=1, name="other")])
+    third = sh_app("third", shell, SOCKETS)
+    r = appc.run("--prefix=always", appc.pod([first, second, third]), check=0)
+    assert pick(r.stdout, "first") == ["pre -", "0", "1", "2", "3", "env 3 web:web:dns me", "fd 3 port 8080",
+                                       "fd 4 port 8081", "fd 5 port 53"]
+    assert pick(r.stdout, "second") == ["env 1 other me", "fd 3 port 7000"]
+    assert pick(r.stdout, "third") == ["env   "]
+
+
+def test_socket_activation_of_other_protocols_is_refused(appc, shell):
+    """APP-31 APP-33."""
+    port = {"name": "s", "protocol": "sctp", "port": 1, "socketActivated": True}
+    r = appc.run(appc.pod([sh_app("one", shell, "true", ports=[port])]))
+    assert r.returncode != 0 and "only tcp and udp" in r.stderr
+
+
+SAY = "appc.io/executor/supports-systemd-notify"
+# The datagram goes out through socat where there is one; busybox has none, so a program of the image does it.
+NOTIFIER = r"""
+echo "socket $NOTIFY_SOCKET"; test -S "$NOTIFY_SOCKET" && echo is-a-socket
+/notify "STATUS=warming
+ up" ; /notify "X_OTHER=1"; /notify ""
+while [ ! -e /go ] && [ "$WAIT" ]; do sleep 0.1; done
+/notify "$LAST"
+sleep ${LINGER:-0}
+"""
+
+
+@pytest.fixture(scope="module")
+def talker(appc):
+    """An image with a program that sends its argument to $NOTIFY_SOCKET."""
+    program = (BUILD / "images/validator/sd-notify").read_bytes()
+    return appc.image("example.com/talker", {"exec": ["/bin/sh"]}, {"notify": program}, annotations=[
+        {"name": SAY, "value": "true"}])
+
+
+def variables(**values):
+    return [{"name": k, "value": v} for k, v in values.items()]
+
+
+def test_notify(appc, shell, talker):
+    """sd_notify: the image's annotation gives the app a socket, also with another user and a read-only root; what it
+    says is in the pod's state; an app without the annotation has none."""
+    loud = sh_app("loud", talker, NOTIFIER, user="1000", group="1000", readOnlyRootFS=True,
+                  environment=variables(LAST="READY=1\nSTATUS=serving"))
+    mute = sh_app("mute", talker, 'echo "<$NOTIFY_SOCKET>"', annotations=[{"name": SAY, "value": "false"}])
+    plain = sh_app("plain", shell, 'echo "<$NOTIFY_SOCKET>"')
+    r = appc.run("--prefix=always", appc.pod([loud, mute, plain]), check=0)
+    assert pick(r.stdout, "loud") == ["socket /dev/notify", "is-a-socket"]
+    assert pick(r.stdout, "mute") == pick(r.stdout, "plain") == ["<>"]
+    state = appc.status(appc.pods()[0]["uuid"])
+    apps = {a["name"]: a for a in state["apps"]}
+    assert apps["loud"]["ready"] is True and apps["loud"]["status"] == "serving"
+    assert "ready" not in apps["mute"] and "ready" not in apps["plain"]
+
+
+def test_wait_ready(appc, talker):
+    """run --detach --wait-ready returns when the app has said that it is ready."""
+    app = sh_app("loud", talker, NOTIFIER, environment=variables(LAST="READY=1\nSTATUS=here", LINGER="60"))
+    uuid = appc.run("--detach", "--wait-ready", appc.pod([app]), check=0).stdout.strip()
+    (state,) = appc.status(uuid)["apps"]
+    assert state["state"] == "running" and state["ready"] is True and state["status"] == "here"
+    assert 'ready, says "here"' in appc("status", uuid, check=0).stdout
+    appc("stop", uuid)
+
+
+def test_wait_ready_of_a_pod_that_ends(appc, talker):
+    """One that ends before is a failure that names the pod."""
+    app = sh_app("loud", talker, NOTIFIER, environment=variables(LAST="READY=0"))
+    r = appc.run("--detach", "--wait-ready", appc.pod([app]))
+    assert r.returncode != 0 and r.stdout == "" and "ended before all of its apps were ready" in r.stderr
