@@ -46,7 +46,7 @@ def test_images_by_file_id_prefix_and_name(appc, shell):
 
 
 @pytest.mark.parametrize("args, words", [
-    (["example.com/not-there"], "not-there"),
+    (["--pull=never", "example.com/not-there"], "not-there"),
     (["./missing.aci"], "missing.aci"),
     (["--memory=1", "example.com/shell"], "memory"),
     (["--cpus=1000", "example.com/shell"], "cpus"),
