@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/cleanup.h"
+#include "base/err.h"
 #include "guest-init/environ.h"
 #include "guest-init/listen.h"
 #include "guest-init/notify.h"
