@@ -155,10 +155,11 @@ def test_notify(appc, shell, talker):
                   environment=variables(LAST="READY=1\nSTATUS=serving"))
     mute = sh_app("mute", talker, 'echo "<$NOTIFY_SOCKET>"', annotations=[{"name": SAY, "value": "false"}])
     plain = sh_app("plain", shell, 'echo "<$NOTIFY_SOCKET>"')
-    r = appc.run("--prefix=always", appc.pod([loud, mute, plain]), check=0)
+    file = appc.work / "notify-uuid"
+    r = appc.run("--prefix=always", f"--uuid-file={file}", appc.pod([loud, mute, plain]), check=0)
     assert pick(r.stdout, "loud") == ["socket /dev/notify", "is-a-socket"]
     assert pick(r.stdout, "mute") == pick(r.stdout, "plain") == ["<>"]
-    state = appc.status(appc.pods()[0]["uuid"])
+    state = appc.status(file.read_text())
     apps = {a["name"]: a for a in state["apps"]}
     assert apps["loud"]["ready"] is True and apps["loud"]["status"] == "serving"
     assert "ready" not in apps["mute"] and "ready" not in apps["plain"]
@@ -230,6 +231,6 @@ def test_handlers_reach_the_metadata_service(appc, shell):
     """MDS-23: before and after main, with the same answer."""
     ask = ["/bin/sh", "-c", "wget -q -O - $AC_METADATA_URL/acMetadata/v1/pod/uuid; echo"]
     app = sh_app("one", shell, ask[2], eventHandlers=[{"name": n, "exec": ask} for n in ("pre-start", "post-stop")])
-    r = appc.run(appc.pod([app]), check=0)
-    uuid = appc.pods()[0]["uuid"]
-    assert r.stdout == 3 * f"{uuid}\n"
+    file = appc.work / "handlers-uuid"
+    r = appc.run(f"--uuid-file={file}", appc.pod([app]), check=0)
+    assert r.stdout == 3 * f"{file.read_text()}\n"
