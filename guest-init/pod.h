@@ -95,6 +95,9 @@ void pod_log(struct pod *p, const char *level, const char *app, const char *text
 /* From here on between the parts of pod: pod_setup.c puts the apps together, ... */
 int pod_configure(struct pod *p, json_t *msg, struct err *err);
 
+/* Tells the host what an app has newly said by sd_notify(), and gives the app a pause. */
+void pod_hear(struct app *a);
+
 /* ... pod_apps.c starts, signals and reaps their processes, ... */
 extern const struct lifecycle_ops pod_lifecycle_ops;
 void pod_reap(struct pod *p);

@@ -108,10 +108,14 @@ static void op_warn(void *ctx, size_t i, const char *text)
     pod_log(p, "warning", p->apps[i].name, text);
 }
 
-/* No more writers but those that the app has given its pipes to: the streams come to their end. */
+/*
+ * No more writers but those that the app has given its pipes to: the streams come to their end.
+ * What it said last may still be waiting.
+ */
 static void op_over(void *ctx, size_t i)
 {
     struct app *a = &((struct pod *)ctx)->apps[i];
+    pod_hear(a);
     for (int s = 0; s < STREAMS; s++) {
         close(a->write_ends[s]);
         a->write_ends[s] = -1;

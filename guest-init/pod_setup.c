@@ -210,13 +210,10 @@ static void init_app(struct pod *p, size_t i)
                                     .has_post_stop = a->spec->app.post_stop.n > 0};
 }
 
-/* The app has said something: the host gets it, and the app a pause. */
-static void on_notify(void *ctx, uint32_t events)
+void pod_hear(struct app *a)
 {
-    struct app *a = ctx;
     struct wire_notify n = {.ready = false};
-    (void)events;
-    if (!notify_receive(a->rootfs.notify, &a->notified))
+    if (a->rootfs.notify < 0 || !notify_receive(a->rootfs.notify, &a->notified))
         return;
     snprintf(n.app, sizeof(n.app), "%s", a->name);
     n.ready = a->notified.ready;
@@ -224,6 +221,12 @@ static void on_notify(void *ctx, uint32_t events)
     control_send(&a->pod->control, wire_notify_encode(&n));
     a->notify_again = a->pod->life.ops->now(a->pod) + NOTIFY_INTERVAL_MS;
     loop_mod(&a->pod->loop, &a->notify, 0);
+}
+
+static void on_notify(void *ctx, uint32_t events)
+{
+    (void)events;
+    pod_hear(ctx);
 }
 
 static int open_notify(struct app *a, struct err *err)

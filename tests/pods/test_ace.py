@@ -40,7 +40,7 @@ def took(lines):
 
 
 def test_block_bandwidth(appc, shell):
-    """ISO-04 ISO-52 ISO-58: 3 MiB at 1 MB a second take 3 seconds for the app that has the limit, and not for the
+    """APP-24 POD-06 ISO-04 ISO-52 ISO-58: 3 MiB at 1 MB a second take 3 seconds for the app that has the limit, and not for the
     other one; what is set on the pod bounds both."""
     r = appc.run("--prefix=always", appc.pod([sh_app("slow", shell, WRITE, [block("block-bandwidth", "1M")]),
                                               sh_app("free", shell, WRITE)]), check=0)
@@ -62,7 +62,7 @@ SELINUX = {"name": "os/linux/selinux-context", "value": {"user": "u", "role": "r
 
 
 def test_reasons(appc, shell):
-    """ISO-01 ISO-02 ISO-09 ISO-33 ISO-60 ISO-61: what is ignored is told, with a sentence that says why."""
+    """ISO-01 ISO-02 ISO-03 ISO-09 ISO-33 ISO-60 ISO-61: what is ignored is told, with a sentence that says why."""
     app = sh_app("one", shell, "true", [NETWORK, SELINUX, {"name": "example.com/own", "value": 1}])
     r = appc.run("--dry-run", "--format=json", appc.pod([app]), check=0)
     told = {x["isolator"]: (x["result"], x["detail"]) for x in json.loads(r.stdout)}
@@ -155,10 +155,11 @@ def test_notify(appc, shell, talker):
                   environment=variables(LAST="READY=1\nSTATUS=serving"))
     mute = sh_app("mute", talker, 'echo "<$NOTIFY_SOCKET>"', annotations=[{"name": SAY, "value": "false"}])
     plain = sh_app("plain", shell, 'echo "<$NOTIFY_SOCKET>"')
-    r = appc.run("--prefix=always", appc.pod([loud, mute, plain]), check=0)
+    file = appc.work / "notify-uuid"
+    r = appc.run("--prefix=always", f"--uuid-file={file}", appc.pod([loud, mute, plain]), check=0)
     assert pick(r.stdout, "loud") == ["socket /dev/notify", "is-a-socket"]
     assert pick(r.stdout, "mute") == pick(r.stdout, "plain") == ["<>"]
-    state = appc.status(appc.pods()[0]["uuid"])
+    state = appc.status(file.read_text())
     apps = {a["name"]: a for a in state["apps"]}
     assert apps["loud"]["ready"] is True and apps["loud"]["status"] == "serving"
     assert "ready" not in apps["mute"] and "ready" not in apps["plain"]
@@ -179,3 +180,57 @@ def test_wait_ready_of_a_pod_that_ends(appc, talker):
     app = sh_app("loud", talker, NOTIFIER, environment=variables(LAST="READY=0"))
     r = appc.run("--detach", "--wait-ready", appc.pod([app]))
     assert r.returncode != 0 and r.stdout == "" and "ended before all of its apps were ready" in r.stderr
+
+
+WHO = "id -u; id -g; id -G; pwd"
+
+
+def test_odd_users(appc, shell):
+    """APP-08 APP-09 APP-10 APP-11 APP-12 APP-18 APP-19: numbers, files, supplementary groups; what can't be resolved
+    is an error before anything starts."""
+    def one(**more):
+        return appc.run(appc.pod([sh_app("one", shell, WHO, **more)]))
+    r = one(user="12345", group="54321", supplementaryGIDs=[7, 8, 4294967294], workingDirectory="/etc")
+    assert r.stdout == "12345\n54321\n54321 7 8 4294967294\n/etc\n"
+    assert one(user="/bin/busybox", group="/bin/busybox").stdout == "0\n0\n0\n/\n"
+    for more, word in [({"user": "nosuch"}, "nosuch"), ({"group": "/missing"}, "/missing"),
+                       ({"workingDirectory": "/nope"}, "/nope")]:
+        r = one(**more)
+        assert r.returncode != 0 and r.stdout == "" and word in r.stderr
+
+
+def test_names_and_hosts(appc, shell):
+    """OS-14 OS-15 OS-16 POD-04: a host name for all, /etc/hosts with it, and no /etc/resolv.conf that nobody gave."""
+    script = 'hostname; grep -c localhost /etc/hosts; grep -c "$(hostname)" /etc/hosts; ls /etc/resolv.conf 2>&1'
+    r = appc.run("--hostname=my-pod", appc.pod([sh_app("one", shell, script)]))
+    assert r.stdout.splitlines()[:3] == ["my-pod", "2", "1"] and "No such file" in r.stdout
+    own = appc.image("example.com/own-hosts", {"exec": ["/bin/cat", "/etc/hosts"]}, {"etc/hosts": "10.0.0.1 mine\n"})
+    assert appc.run(own, check=0).stdout == "10.0.0.1 mine\n"
+
+
+def test_any_port_can_be_listened_on(appc, shell):
+    """NET-04: the metadata service takes none of the usual ones away."""
+    r = appc.run(appc.pod([sh_app("one", shell, "(nc -l -p 80 >/got & echo $! >/pid); "
+                                  "until netstat -ltn | grep -q ':80 '; do :; done; echo hi | nc 127.0.0.1 80; cat /got")]))
+    assert r.stdout == "hi\n"
+
+
+def test_metadata_requests_leak_nothing(appc, shell):
+    """MDS-01 MDS-02 VAL-62: many connections one after the other, and 100 at once."""
+    script = r"""
+u=$AC_METADATA_URL/acMetadata/v1/pod/uuid
+i=0; while [ $i -lt 300 ]; do wget -q -O - $u >/dev/null || echo failed; i=$((i+1)); done
+i=0; while [ $i -lt 100 ]; do wget -q -O /out-$i $u & i=$((i+1)); done; wait
+cat /out-* | tr -d - | fold -w 32 | sort | uniq -c | awk '{print $1}'
+"""
+    r = appc.run(appc.pod([sh_app("one", shell, script)]))
+    assert r.stdout == "100\n", r.stderr
+
+
+def test_handlers_reach_the_metadata_service(appc, shell):
+    """MDS-23: before and after main, with the same answer."""
+    ask = ["/bin/sh", "-c", "wget -q -O - $AC_METADATA_URL/acMetadata/v1/pod/uuid; echo"]
+    app = sh_app("one", shell, ask[2], eventHandlers=[{"name": n, "exec": ask} for n in ("pre-start", "post-stop")])
+    file = appc.work / "handlers-uuid"
+    r = appc.run(f"--uuid-file={file}", appc.pod([app]), check=0)
+    assert r.stdout == 3 * f"{file.read_text()}\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Isolators: what the table makes of a list, without a guest (ISO-02, ISO-06, ISO-15, ISO-40 to
- * ISO-57). */
+ * ISO-47, ISO-50 to ISO-60). */
 #include "scratch.h"
 
 #include <errno.h>
