@@ -69,6 +69,26 @@ int parse_size(const char *s, uint64_t *ret)
     return 0;
 }
 
+int parse_duration(const char *s, uint64_t *ret)
+{
+    static const char units[] = "smhdw";
+    static const uint32_t seconds[] = {1, 60, 3600, 24 * 3600, 7 * 24 * 3600};
+    static const uint64_t max = 1000ULL * 366 * 24 * 3600;
+    uint64_t v, unit = 1;
+    if (take_digits(&s, max, &v) < 0)
+        return -1;
+    if (*s) {
+        const char *u = strchr(units, *s++);
+        if (!u || *s)
+            return -1;
+        unit = seconds[u - units];
+    }
+    if (v > max / unit)
+        return -1;
+    *ret = v * unit;
+    return 0;
+}
+
 void hex_encode(const void *data, size_t len, char *out)
 {
     static const char digits[] = "0123456789abcdef";

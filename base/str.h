@@ -28,6 +28,12 @@ int parse_u64(const char *s, uint64_t max, uint64_t *ret);
  */
 int parse_size(const char *s, uint64_t *ret);
 
+/*
+ * Parses a duration such as 90s, 15m, 12h, 30d or 2w, or seconds without a letter, into seconds, at
+ * most 1000 years; 0, or -1.
+ */
+int parse_duration(const char *s, uint64_t *ret);
+
 /* Writes 2 * len lower-case hex digits and a NUL. */
 void hex_encode(const void *data, size_t len, char *out);
 

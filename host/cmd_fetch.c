@@ -17,7 +17,7 @@ static int fetch_all(const char *dir_option, char **refs, int n, struct fetch_re
     cleanup_with(store_closep) struct store *s = NULL;
     cleanup_free struct aci_id *ids = xcalloc((size_t)n, sizeof(*ids));
     if (paths_data_dir(dir_option, &dir, err) < 0 || store_open(dir, STORE_WRITE, &s, err) < 0 ||
-        fetch_references(s, dir, o, refs, (size_t)n, ids, err) < 0)
+        store_hold(s, err) < 0 || fetch_references(s, dir, o, refs, (size_t)n, ids, err) < 0)
         return -1;
     for (int i = 0; i < n; i++)
         printf("%s\n", ids[i].text);

@@ -19,6 +19,7 @@ const struct command image_commands[] = {
     {"list", "", "list the images in the store", cmd_image_list, NULL},
     {"cat-manifest", "IMAGE", "print an image's manifest", cmd_image_cat_manifest, NULL},
     {"rm", "IMAGE…", "remove images from the store", cmd_image_rm, NULL},
+    {"gc", "", "remove what is not needed any more", cmd_image_gc, NULL},
     {"verify", "[IMAGE…]", "check images against their IDs", cmd_image_verify, NULL},
     {"export", "IMAGE OUT.aci", "write an image to a file", cmd_image_export, NULL},
     {"extract", "IMAGE DIR", "unpack an image alone", cmd_image_extract, NULL},
@@ -45,8 +46,7 @@ int cmd_image_find(const char *dir_option, const char *ref, struct store **ret_s
     return 0;
 }
 
-/* RFC 3339 in UTC, or to the minute for people. */
-static void format_time(int64_t t, bool rfc3339, char *out, size_t size)
+void cmd_image_format_time(int64_t t, bool rfc3339, char *out, size_t size)
 {
     struct tm tm;
     time_t seconds = (time_t)t;
@@ -61,7 +61,7 @@ static void format_time(int64_t t, bool rfc3339, char *out, size_t size)
 static json_t *time_json(int64_t t)
 {
     char text[64];
-    format_time(t, true, text, sizeof(text));
+    cmd_image_format_time(t, true, text, sizeof(text));
     return json_string(text);
 }
 
@@ -90,7 +90,7 @@ static void list_json(const struct store_image *v, size_t n)
     putchar('\n');
 }
 
-static void format_size(uint64_t bytes, char *out, size_t size)
+void cmd_image_format_size(uint64_t bytes, char *out, size_t size)
 {
     static const char units[] = "BKMGTPE";
     double v = (double)bytes;
@@ -122,16 +122,16 @@ static void list_text(const struct store_image *v, size_t n, bool full, bool leg
 {
     int width = name_width(v, n), id_width = full ? (int)ACI_ID_LEN : 19;
     if (legend)
-        printf("%-*s  %-*s  %8s  %-16s  %-16s  %s\n", id_width, "ID", width, "NAME", "SIZE",
-               "IMPORTED", "LAST USED", "VERSION");
+        printf("%-*s  %-*s  %8s  %-16s  %-16s  %-8s  %s\n", id_width, "ID", width, "NAME", "SIZE",
+               "IMPORTED", "LAST USED", "SIGNED", "VERSION");
     for (size_t i = 0; i < n; i++) {
         char size[32], imported[32], used[32];
         const char *version = ac_pairs_get(&v[i].labels, "version");
-        format_size(v[i].size, size, sizeof(size));
-        format_time(v[i].imported, false, imported, sizeof(imported));
-        format_time(v[i].used, false, used, sizeof(used));
-        printf("%-*.*s  %-*s  %8s  %-16s  %-16s  ", id_width, id_width, v[i].id.text, width,
-               v[i].name, size, imported, used);
+        cmd_image_format_size(v[i].size, size, sizeof(size));
+        cmd_image_format_time(v[i].imported, false, imported, sizeof(imported));
+        cmd_image_format_time(v[i].used, false, used, sizeof(used));
+        printf("%-*.*s  %-*s  %8s  %-16s  %-16s  %-8s  ", id_width, id_width, v[i].id.text, width,
+               v[i].name, size, imported, used, v[i].insecure ? "insecure" : "yes");
         print_label(version ? version : "-");
         putchar('\n');
     }

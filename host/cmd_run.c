@@ -266,7 +266,10 @@ static int run(char **operands, int n, const struct run_options *o, struct err *
     struct store *store;
     if (store_open(o->prepare.data_dir, STORE_READ, &store, err) < 0)
         return -1;
-    int r = prepare(store, operands, n, o, uuid, &plan, err);
+    /* From the look-up until the supervisor has the images open. */
+    int r = store_hold(store, err);
+    if (r == 0)
+        r = prepare(store, operands, n, o, uuid, &plan, err);
     store_close(store);
     if (r < 0)
         return -1;

@@ -18,8 +18,7 @@
 #include "fetch/decrypt.h"
 #include "schema/value.h"
 
-/* The ID of the best image that fits: 0, 1 when there is none, or -1. */
-static int find_id(struct store *s, const struct fetch_want *want, struct aci_id *ret,
+static int look_up(struct store *s, const struct fetch_want *want, struct aci_id *ret,
                    struct err *err)
 {
     struct imgref ref = {.kind = want->image_id ? IMGREF_ID : IMGREF_NAME,
@@ -40,6 +39,16 @@ static int find_id(struct store *s, const struct fetch_want *want, struct aci_id
         *ret = v[0].id;
     store_images_free(v, n);
     return n ? 0 : 1;
+}
+
+/* The ID of the best image that fits, which is used from now on: 0, 1 when there is none, or -1. */
+static int find_id(struct store *s, const struct fetch_want *want, struct aci_id *ret,
+                   struct err *err)
+{
+    int r = look_up(s, want, ret, err);
+    if (r == 0)
+        store_touch(s, ret);
+    return r;
 }
 
 static int load(struct store *s, const struct aci_id *id, struct fetch_image *ret, struct err *err)

@@ -71,7 +71,7 @@ static int open_all(struct store *s, const char *dir, enum store_access access, 
 int store_open(const char *dir, enum store_access access, struct store **ret, struct err *err)
 {
     struct store *s = xcalloc(1, sizeof(*s));
-    s->dirfd = s->blobs_fd = s->rendered_fd = -1;
+    s->dirfd = s->blobs_fd = s->rendered_fd = s->hold_fd = -1;
     if (open_all(s, dir, access, err) < 0) {
         store_close(s);
         return -1;
@@ -85,8 +85,11 @@ void store_close(struct store *s)
     if (!s)
         return;
     sqlite3_close(s->db);
-    for (size_t i = 0; i < 3; i++) {
-        int fd = (int[]){s->dirfd, s->blobs_fd, s->rendered_fd}[i];
+    if (s->hold)
+        (void)unlinkat(s->blobs_fd, s->hold, 0);
+    free(s->hold);
+    for (size_t i = 0; i < 4; i++) {
+        int fd = (int[]){s->hold_fd, s->dirfd, s->blobs_fd, s->rendered_fd}[i];
         if (fd >= 0)
             close(fd);
     }
@@ -343,8 +346,17 @@ int store_manifest(struct store *s, const struct aci_id *id, char **ret_text, si
     return 0;
 }
 
-int store_touch(struct store *s, const struct aci_id *id, struct err *err)
+void store_touch(struct store *s, const struct aci_id *id)
 {
-    return store_db_run(s, err, "UPDATE images SET used = max(used, ?) WHERE id = ?", "it",
-                        (int64_t)time(NULL), id->text);
+    int64_t now = time(NULL);
+    (void)store_db_run(s, NULL, "UPDATE images SET used = ? WHERE id = ? AND used < ?", "iti", now,
+                       id->text, now - STORE_TOUCH_SECONDS);
+}
+
+/* A temporary file: its lock shows that we live, its time since when. */
+int store_hold(struct store *s, struct err *err)
+{
+    if (s->hold_fd >= 0)
+        return 0;
+    return store_temp(s->blobs_fd, &s->hold_fd, &s->hold, err);
 }

@@ -104,8 +104,18 @@ int store_manifest(struct store *s, const struct aci_id *id, char **ret_text, si
 int store_blob(struct store *s, const struct aci_id *id, int *ret_fd, uint64_t *ret_size,
                struct err *err);
 
-/* Notes that an image is used now. */
-int store_touch(struct store *s, const struct aci_id *id, struct err *err);
+/*
+ * Notes that an image is used now, at most once a minute. It is a hint for cleaning up, so failing to
+ * note it stops nobody.
+ */
+void store_touch(struct store *s, const struct aci_id *id);
+
+/*
+ * Says that this process brings images in or looks them up in order to use them: until
+ * store_close(), store_gc() keeps what is imported, or noted as used, from now on. For commands
+ * that need an image for longer than a look-up.
+ */
+int store_hold(struct store *s, struct err *err);
 
 /*
  * Removes images, their rendered roots and their index rows, all or none. Without `force` an image

@@ -17,7 +17,11 @@ struct store {
     int blobs_fd;
     int rendered_fd;
     sqlite3 *db;
+    int hold_fd; /* store_hold(), or -1 */
+    char *hold;
 };
+
+#define STORE_TOUCH_SECONDS 60 /* a use is not noted again within this time */
 
 /*
  * What tells that a file was written to since we looked: the change time can't be set back by
@@ -89,6 +93,32 @@ int store_db_changed(struct store *s, struct err *err);
 
 /* Sweeps temporary files without an owner, and files that no row knows (store_sweep.c). */
 int store_sweep(struct store *s, struct err *err);
+
+/* A file that store_sweep() would remove, in the folder "blobs" or "rendered". */
+typedef int store_leftover_fn(void *arg, const char *folder, const char *name, uint64_t bytes,
+                              bool temporary, struct err *err);
+
+/* Only looks for them, inside the transaction of the caller if there is one. */
+int store_leftovers(struct store *s, store_leftover_fn *found, void *arg, struct err *err);
+
+/*
+ * Since when a process has been writing to the store or holding it (store_hold()), in seconds since
+ * 1970; INT64_MAX when there is none.
+ */
+int store_busy_since(struct store *s, int64_t *ret, struct err *err);
+
+/* Deletes the row of an image, and those of the roots that it is in; ENOENT when it has none. */
+int store_delete_rows(struct store *s, const struct aci_id *id, struct err *err);
+
+/* Whether another process has the blob or root open that is a file of this name. */
+bool store_file_in_use(int dirfd, const char *name);
+
+/* The name of a root in <data>/rendered, without ".erofs". */
+#define STORE_KEY_MAX 160
+
+/* The key of the root that an image has now: 0, or -1, such as for want of a dependency. */
+int store_root_key(struct store *s, const struct aci_id *id, char ret[STORE_KEY_MAX],
+                   struct err *err);
 
 /*
  * A new temporary file in a folder of the store, locked as long as its descriptor is open, so

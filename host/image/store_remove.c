@@ -63,20 +63,24 @@ static int check_users(struct store *s, const struct aci_id *ids, size_t n, stru
     return r;
 }
 
-/* Whoever uses a blob has it locked. A blob that is gone is in nobody's use. */
-static int check_lock(struct store *s, const struct aci_id *id, struct err *err)
+/* Whoever uses a file has it locked. What is gone is in nobody's use. */
+bool store_file_in_use(int dirfd, const char *name)
 {
-    cleanup_close int fd = openat(s->blobs_fd, id->text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-        return store_errnum(
-            err, EBUSY,
-            err_set(err, 0,
-                    "image %s is in use by a pod or another command; stop it, or use --force",
-                    id->text));
-    return 0;
+    cleanup_close int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
-static int delete_rows(struct store *s, const struct aci_id *id, struct err *err)
+static int check_lock(struct store *s, const struct aci_id *id, struct err *err)
+{
+    if (!store_file_in_use(s->blobs_fd, id->text))
+        return 0;
+    return store_errnum(
+        err, EBUSY,
+        err_set(err, 0, "image %s is in use by a pod or another command; stop it, or use --force",
+                id->text));
+}
+
+int store_delete_rows(struct store *s, const struct aci_id *id, struct err *err)
 {
     if (store_db_run(s, err,
                      "DELETE FROM rendered WHERE key IN (SELECT key FROM layers WHERE image = ?)",
@@ -94,7 +98,7 @@ static int remove_locked(struct store *s, const struct aci_id *ids, size_t n, bo
     if (!force && check_users(s, ids, n, err) < 0)
         return -1;
     for (size_t i = 0; i < n; i++)
-        if ((!force && check_lock(s, &ids[i], err) < 0) || delete_rows(s, &ids[i], err) < 0)
+        if ((!force && check_lock(s, &ids[i], err) < 0) || store_delete_rows(s, &ids[i], err) < 0)
             return -1;
     return store_db_changed(s, err);
 }

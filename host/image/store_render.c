@@ -29,7 +29,6 @@
 /* Part of every key: count it up when the writer's output changes. */
 #define RENDER_VERSION "1-"
 #define KEY_LEN        (sizeof(RENDER_VERSION) - 1 + 2 * ACI_DIGEST_LEN)
-#define TOUCH_SECONDS  60 /* a use is not noted again within this time */
 
 struct key {
     char text[KEY_LEN + 1];
@@ -135,6 +134,17 @@ static int find_key(struct store *s, const struct aci_id *id, struct key *ret, s
         }
     }
     return plan_key(s, id, generation, ret, err);
+}
+
+int store_root_key(struct store *s, const struct aci_id *id, char ret[STORE_KEY_MAX],
+                   struct err *err)
+{
+    struct key key;
+    _Static_assert(sizeof(key.text) <= STORE_KEY_MAX, "the key fits");
+    if (find_key(s, id, &key, err) < 0)
+        return -1;
+    memcpy(ret, key.text, sizeof(key.text));
+    return 0;
 }
 
 void store_root_done(struct store_root *r)
@@ -330,10 +340,9 @@ static int render_new(struct store *s, const struct aci_id *id, struct err *err)
 static void note_use(struct store *s, const struct aci_id *id, const struct key *key)
 {
     int64_t now = time(NULL);
-    (void)store_db_run(s, NULL, "UPDATE images SET used = ? WHERE id = ? AND used < ?", "iti", now,
-                       id->text, now - TOUCH_SECONDS);
+    store_touch(s, id);
     (void)store_db_run(s, NULL, "UPDATE rendered SET used = ? WHERE key = ? AND used < ?", "iti",
-                       now, key->text, now - TOUCH_SECONDS);
+                       now, key->text, now - STORE_TOUCH_SECONDS);
 }
 
 int store_render(struct store *s, const struct aci_id *id, struct store_root *ret, struct err *err)

@@ -105,3 +105,57 @@ int store_sweep(struct store *s, struct err *err)
         return -1;
     return sweep_dir(s, s->rendered_fd, err);
 }
+
+/* A look at one file: is it one that a sweep would remove? */
+static int look(struct store *s, int dirfd, const char *folder, const char *name,
+                store_leftover_fn *found, void *arg, struct err *err)
+{
+    struct stat st;
+    bool temporary = str_starts(name, TEMP_PREFIX);
+    if (name[0] == '.' && !temporary)
+        return 0;
+    int r = temporary ? store_file_in_use(dirfd, name) : known(s, dirfd, name, err);
+    if (r != 0)
+        return r < 0 ? -1 : 0;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) /* somebody was faster */
+        return 0;
+    return found(arg, folder, name, (uint64_t)st.st_size, temporary, err);
+}
+
+static int look_in(struct store *s, int dirfd, const char *folder, store_leftover_fn *found,
+                   void *arg, struct err *err)
+{
+    int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cleanup_dir DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!d)
+        return err_set(err, errno, "can't read %s/%s", s->dir, folder);
+    for (struct dirent *e; (e = readdir(d));)
+        if (look(s, dirfd, folder, e->d_name, found, arg, err) < 0)
+            return -1;
+    return 0;
+}
+
+int store_leftovers(struct store *s, store_leftover_fn *found, void *arg, struct err *err)
+{
+    if (look_in(s, s->blobs_fd, "blobs", found, arg, err) < 0)
+        return -1;
+    return look_in(s, s->rendered_fd, "rendered", found, arg, err);
+}
+
+int store_busy_since(struct store *s, int64_t *ret, struct err *err)
+{
+    int64_t since = INT64_MAX;
+    int copy = openat(s->blobs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cleanup_dir DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!d)
+        return err_set(err, errno, "can't read %s/blobs", s->dir);
+    for (struct dirent *e; (e = readdir(d));) {
+        struct stat st;
+        if (str_starts(e->d_name, TEMP_PREFIX) && store_file_in_use(s->blobs_fd, e->d_name) &&
+            fstatat(s->blobs_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            st.st_mtime < since)
+            since = st.st_mtime;
+    }
+    *ret = since;
+    return 0;
+}

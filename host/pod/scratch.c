@@ -15,10 +15,13 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "host/program.h"
 
 /* Part of the template's name: a change of the options below makes new ones. */
-#define SCRATCH_VERSION 1
+#define SCRATCH_VERSION "1"
+#define TEMPLATE_PREFIX "ext4-v" SCRATCH_VERSION "-"
+#define TEMPLATE_SUFFIX ".img"
 
 static int make_template(const char *path, uint64_t size, struct err *err)
 {
@@ -53,11 +56,13 @@ static int make_template(const char *path, uint64_t size, struct err *err)
 static int open_template(const char *data_dir, uint64_t size, struct err *err)
 {
     cleanup_free char *dir = xasprintf("%s/scratch", data_dir);
-    cleanup_free char *path =
-        xasprintf("%s/ext4-v%d-%llu.img", dir, SCRATCH_VERSION, (unsigned long long)size);
+    cleanup_free char *path = xasprintf("%s/" TEMPLATE_PREFIX "%llu" TEMPLATE_SUFFIX, dir,
+                                        (unsigned long long)size);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0)
+    if (fd >= 0) {
+        (void)futimens(fd, NULL); /* only "image gc" wants to know */
         return fd;
+    }
     if (mkdir_parents_at(AT_FDCWD, dir, 0700, err) < 0 || make_template(path, size, err) < 0)
         return -1;
     fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -109,6 +114,11 @@ static int copy_sparse(int from, int to)
         pos = end;
     }
     return 0;
+}
+
+bool scratch_is_template(const char *name)
+{
+    return str_starts(name, TEMPLATE_PREFIX) && str_ends(name, TEMPLATE_SUFFIX);
 }
 
 int scratch_open(const char *data_dir, uint64_t size, int *ret_fd, struct err *err)

@@ -3,6 +3,7 @@
 #ifndef APPC_HOST_POD_SCRATCH_H
 #define APPC_HOST_POD_SCRATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct err;
@@ -17,5 +18,11 @@ struct err;
  * copy of a template that mke2fs makes once per size in <data>/scratch/.
  */
 int scratch_open(const char *data_dir, uint64_t size, int *ret_fd, struct err *err);
+
+/*
+ * Whether this is the name of a template that scratch_open() would take now, rather than of one of an
+ * earlier version or an unfinished one. Its modification time says when it was last used.
+ */
+bool scratch_is_template(const char *name);
 
 #endif
