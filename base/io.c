@@ -2,6 +2,7 @@
 /* Reading and writing whole things: loops over short reads, EINTR, limits. */
 #include "base/io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -235,4 +236,30 @@ ssize_t recv_fds(int sock, void *data, size_t cap, int *fds, size_t *ret_nfds)
     }
     *ret_nfds = count;
     return n;
+}
+
+int remove_tree_at(int parent, const char *name, unsigned depth, struct err *err)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return err_set(err, errno, "can't open %s", name);
+    cleanup_dir DIR *d = fdopendir(fd);
+    if (!d) {
+        close(fd);
+        return err_set(err, errno, "can't list %s", name);
+    }
+    for (struct dirent *e; (e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+            unlinkat(fd, e->d_name, 0) == 0)
+            continue;
+        if (errno != EISDIR && errno != EPERM)
+            return err_set(err, errno, "can't remove %s", e->d_name);
+        if (depth == 0)
+            return err_set(err, ELOOP, "can't remove %s", e->d_name);
+        if (remove_tree_at(fd, e->d_name, depth - 1, err) < 0)
+            return -1;
+    }
+    if (unlinkat(parent, name, AT_REMOVEDIR) < 0)
+        return err_set(err, errno, "can't remove %s", name);
+    return 0;
 }

@@ -29,6 +29,12 @@ int read_file_at(int dirfd, const char *path, size_t max, char **ret_data, size_
                  struct err *err);
 
 /*
+ * Removes the directory parent/name with all that is in it, at most `depth` levels below it, and
+ * never through a symbolic link.
+ */
+int remove_tree_at(int parent, const char *name, unsigned depth, struct err *err);
+
+/*
  * Replaces dirfd/path in one step: temporary file beside it, fsync when
  * `durable`, rename. Nothing is left behind on failure.
  */

@@ -108,7 +108,7 @@ static int run(struct network_options *o, const char *text, bool json, struct er
 int cmd_discover(const struct command *self, int argc, char **argv)
 {
     const char *format = "text";
-    struct network_options o;
+    cleanup_with(network_options_done) struct network_options o;
     network_options_init(&o);
     const struct opt table[] = {
         {0, "format", OPT_CHOICE, &format, "text|json", "of what is printed"},

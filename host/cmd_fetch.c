@@ -27,7 +27,7 @@ static int fetch_all(const char *dir_option, char **refs, int n, struct fetch_re
 int cmd_fetch(const struct command *self, int argc, char **argv)
 {
     const char *dir = NULL;
-    struct fetch_request o;
+    cleanup_with(fetch_request_done) struct fetch_request o;
     fetch_request_init(&o);
     const struct opt table[] = {
         {0, "dir", OPT_STRING, &dir, "DIR", "data directory"},

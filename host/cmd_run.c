@@ -30,7 +30,7 @@ struct run_options {
     struct prepare_options prepare;
     struct fetch_request fetch;
     const char *dir, *exec, *name, *exit_policy, *uuid_file, *format;
-    struct opt_list environment, volumes, mounts;
+    struct opt_list environment, volumes;
     bool no_scratch;
     bool wait_ready;
     char **args; /* words behind "--" */
@@ -281,9 +281,16 @@ static int run(char **operands, int n, const struct run_options *o, struct err *
     return prepare_exec(&plan, err);
 }
 
+static void run_options_done(struct run_options *o)
+{
+    opt_list_done(&o->environment);
+    opt_list_done(&o->volumes);
+    fetch_request_done(&o->fetch);
+}
+
 int cmd_run(const struct command *self, int argc, char **argv)
 {
-    struct run_options o = {
+    cleanup_with(run_options_done) struct run_options o = {
         .exit_policy = "failure",
         .format = "text",
         .prepare = {.accel = "auto",

@@ -158,9 +158,15 @@ static int add_all(struct add_options *o, char **operands, int n, struct err *er
     return 0;
 }
 
+static void add_options_done(struct add_options *o)
+{
+    opt_list_done(&o->fingerprints);
+    network_options_done(&o->network);
+}
+
 int cmd_trust_add(const struct command *self, int argc, char **argv)
 {
-    struct add_options o = {0};
+    cleanup_with(add_options_done) struct add_options o = {0};
     network_options_init(&o.network);
     const struct opt table[] = {ADD_OPTIONS(o), {0}};
     struct err err;
@@ -189,7 +195,7 @@ static int fetch_keys(struct add_options *o, const char *name, struct err *err)
 
 int cmd_trust_fetch(const struct command *self, int argc, char **argv)
 {
-    struct add_options o = {0};
+    cleanup_with(add_options_done) struct add_options o = {0};
     network_options_init(&o.network);
     const struct opt table[] = {ADD_OPTIONS(o), {0}};
     struct err err;

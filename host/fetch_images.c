@@ -26,6 +26,11 @@ void fetch_request_init(struct fetch_request *o)
     network_options_init(&o->network);
 }
 
+void fetch_request_done(struct fetch_request *o)
+{
+    network_options_done(&o->network);
+}
+
 static enum fetch_pull pull_of(const struct fetch_request *o)
 {
     if (str_eq(o->pull, "never"))

@@ -36,6 +36,7 @@ struct fetch_request {
 /* clang-format on */
 
 void fetch_request_init(struct fetch_request *o);
+void fetch_request_done(struct fetch_request *o);
 
 /*
  * Makes sure that what each reference means is in the store, with all dependencies, and gives the

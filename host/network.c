@@ -22,6 +22,12 @@ void network_options_init(struct network_options *o)
     };
 }
 
+void network_options_done(struct network_options *o)
+{
+    opt_list_done(&o->resolve);
+    opt_list_done(&o->insecure);
+}
+
 static int set_insecure(struct network_options *o, const char *word, struct err *err)
 {
     bool all = str_eq(word, "all");

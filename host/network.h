@@ -39,6 +39,7 @@ struct network_options {
 /* clang-format on */
 
 void network_options_init(struct network_options *o);
+void network_options_done(struct network_options *o);
 
 /* Reads the words of --insecure-options; -1 for one that is unknown. */
 int network_options_check(struct network_options *o, struct err *err);

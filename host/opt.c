@@ -30,6 +30,12 @@ static void list_add(struct opt_list *list, const char *value)
     list->v[list->n++] = value;
 }
 
+void opt_list_done(struct opt_list *l)
+{
+    free(l->v);
+    *l = (struct opt_list){0};
+}
+
 static int store(const struct opt *o, const char *value, struct err *err)
 {
     switch (o->kind) {

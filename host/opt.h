@@ -17,11 +17,13 @@ enum opt_kind {
     OPT_CHOICE, /* const char *; one of `choices`, separated by | */
 };
 
-/* Values of an OPT_LIST, in order; release `v` with free(). They point into argv. */
+/* Values of an OPT_LIST, in order; release with opt_list_done(). They point into argv. */
 struct opt_list {
     const char **v;
     size_t n;
 };
+
+void opt_list_done(struct opt_list *l);
 
 /* One row; a table ends with {0}. */
 struct opt {

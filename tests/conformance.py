@@ -27,7 +27,7 @@ AREAS = {"GEN": "General", "TYPE": "Types", "IMG": "Images", "APP": "Apps", "DEP
 NAME = "|".join(AREAS)
 SINGLE = re.compile(rf"\b({NAME})-(\d\d)\b")
 RANGE = re.compile(rf"\b({NAME})-(\d\d) to (?:({NAME})-)?(\d\d)\b")
-IN_NAME = re.compile(rf"_({NAME.lower()})_(\d\d)(?!\d)")
+IN_NAME = re.compile(rf"_({NAME})_(\d\d)(?!\d)", re.I)
 C_FUNCTION = re.compile(r"^static void (\w+)\((?:void \*\*\w+)\)$", re.M)
 
 

@@ -159,29 +159,6 @@ json_t *poddir_state(int dir_fd, const char *uuid, struct err *err)
     return state;
 }
 
-static int remove_tree(int parent, const char *name, int depth, struct err *err)
-{
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || depth > REMOVE_DEPTH_MAX)
-        return err_set(err, fd < 0 ? errno : ELOOP, "can't open %s", name);
-    cleanup_dir DIR *d = fdopendir(fd);
-    if (!d)
-        return err_set(err, errno, "can't list %s", name);
-    for (struct dirent *e; (e = readdir(d));) {
-        if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
-            continue;
-        if (unlinkat(fd, e->d_name, 0) == 0)
-            continue;
-        if (errno != EISDIR && errno != EPERM)
-            return err_set(err, errno, "can't remove %s", e->d_name);
-        if (remove_tree(fd, e->d_name, depth + 1, err) < 0)
-            return -1;
-    }
-    if (unlinkat(parent, name, AT_REMOVEDIR) < 0)
-        return err_set(err, errno, "can't remove %s", name);
-    return 0;
-}
-
 int poddir_remove(const char *data_dir, const char *uuid, struct err *err)
 {
     char full[AC_UUID_TEXT];
@@ -192,5 +169,5 @@ int poddir_remove(const char *data_dir, const char *uuid, struct err *err)
     if (r != 0)
         return r < 0 ? -1 : err_set(err, 0, "pod %s is running; stop it first", full);
     pods = open_pods(data_dir, err);
-    return pods < 0 ? -1 : remove_tree(pods, full, 0, err);
+    return pods < 0 ? -1 : remove_tree_at(pods, full, REMOVE_DEPTH_MAX, err);
 }

@@ -22,12 +22,15 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/err.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "host/supervisor/pod.h"
 
 #define PLAN_MAX (64u << 20)
+/* A pod's directory has no deeper folders. */
+#define DRY_RUN_DEPTH 8
 
 /* A guest that has not said hello by then hangs; TCG on a loaded machine is slow. */
 #define BOOT_SECONDS_KVM 30
@@ -226,6 +229,16 @@ static void pod_finish(struct pod *p)
     state_save(p);
 }
 
+/* A dry run leaves no pod behind. */
+static void remove_pod(struct pod *p)
+{
+    struct err err;
+    cleanup_close int pods = openat(p->plan.pod_dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (pods < 0 || remove_tree_at(pods, p->plan.config.uuid, DRY_RUN_DEPTH, &err) < 0)
+        fprintf(stderr, "appc-vm: pod %s of the dry run stays; \"appc-vm rm\" it\n",
+                p->plan.config.uuid);
+}
+
 int main(int argc, char **argv)
 {
     static struct pod pod;
@@ -249,5 +262,7 @@ int main(int argc, char **argv)
         state_print_reports(&pod);
     if (pod.failed)
         fprintf(stderr, "appc-vm: %s\n", pod.error.msg);
+    if (pod.plan.config.dry_run)
+        remove_pod(&pod);
     return pod_exit_status(&pod);
 }

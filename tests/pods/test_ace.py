@@ -64,7 +64,9 @@ SELINUX = {"name": "os/linux/selinux-context", "value": {"user": "u", "role": "r
 def test_reasons(appc, shell):
     """ISO-01 ISO-02 ISO-03 ISO-09 ISO-33 ISO-60 ISO-61: what is ignored is told, with a sentence that says why."""
     app = sh_app("one", shell, "true", [NETWORK, SELINUX, {"name": "example.com/own", "value": 1}])
+    before = appc.pods()
     r = appc.run("--dry-run", "--format=json", appc.pod([app]), check=0)
+    assert appc.pods() == before  # a dry run leaves no pod behind
     told = {x["isolator"]: (x["result"], x["detail"]) for x in json.loads(r.stdout)}
     assert {x[0] for x in told.values()} == {"ignored"}
     assert "no network interface" in told["resource/network-bandwidth"][1]

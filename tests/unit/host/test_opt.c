@@ -61,7 +61,8 @@ static void every_form_is_read(void **state)
     assert_string_equal(argv[2], "b");
     assert_string_equal(argv[3], "-");
     assert_string_equal(argv[4], "--flag");
-    free(v.list.v);
+    opt_list_done(&v.list);
+    assert_null(v.list.v);
 }
 
 static void words_behind_dashes_are_left_alone(void **state)
