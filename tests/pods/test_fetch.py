@@ -113,6 +113,7 @@ def test_fetch_by_name(trusting, web, gpg):
     assert image["origin"] == "https://mirror.example.net/linux/amd64/example.com/app-1.0.0.aci"
     assert image["archiveSize"] == len(data)
     assert trusting.downloads() == []
+    assert trusting("image", "list", "--no-legend", check=0).stdout.split()[-2:] == ["yes", "1.0.0"]
     assert "signed by " + gpg.fpr in r.stderr
     n = len(web.log)  # a second time costs no request
     assert trusting.fetch("example.com/app", check=0).stdout.strip() == image_id(data)
@@ -234,7 +235,7 @@ def test_signature_forms(trusting, web, gpg, form, words):
         "key": lambda: gpg.public("signer@example.com"),
     }[form]()
     web.routes["mirror.example.net", WHERE.format("example.com/app", "1.0.0") + ".asc"] = (200, made, {})
-    trusting.fails("example.com/app:1.0.0", words=words)
+    trusting.fails("example.com/app:1.0.0", words=[words, gpg.fpr] if form == "sha1" else words)
 
 
 @pytest.fixture(scope="module")

@@ -195,7 +195,7 @@ def test_IMG_12_archives_of_other_tools(store):
     ("gzip-of-text", gzip.compress(b"hello\n" * 1000), "not an ACI"),
     ("gzip-of-nothing", gzip.compress(b""), "not an ACI"),
 ])
-def test_IMG_13_IMG_14_what_is_no_archive(store, name, data, part):
+def test_IMG_02_IMG_13_IMG_14_what_is_no_archive(store, name, data, part):
     assert part in refused(store, data)
 
 
@@ -606,6 +606,7 @@ def test_list(store):
     assert found[0]["labels"] == [{"name": "version", "value": "1.0.0"}]
     assert found[0]["origin"].endswith(".aci")
     lines = store("image", "list", check=0).stdout.splitlines()
+    assert lines[0].split()[-2:] == ["SIGNED", "VERSION"] and lines[1].split()[-2:] == ["insecure", "1.0.0"]
     assert lines[0].startswith("ID") and lines[1].startswith(b[:19]) and len(lines) == 3
     assert b in store("image", "list", "--full", "--no-legend", check=0).stdout.splitlines()[0]
 
