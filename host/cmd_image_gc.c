@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* appc-vm image gc: removes what nobody needs any more. */
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -182,6 +183,22 @@ static void warn_of_size(uint64_t bytes, uint64_t max)
     cli_warn("the images that are needed take %s, more than --max-size=%s", kept, limit);
 }
 
+/* On a full disk once more, within the space that the index has; nothing was removed by then. */
+static int collect_store(struct gc_run *run, const struct store_gc_options *opt,
+                         struct store_gc_result *left, struct err *err)
+{
+    size_t nfiles = json_array_size(run->files);
+    uint64_t freed = run->freed;
+    int r = store_gc(run->store, opt, left, err);
+    if (r == 0 || err->errnum != ENOSPC || store_make_room(run->store) < 0)
+        return r;
+    json_array_clear(run->images);
+    while (json_array_size(run->files) > nfiles)
+        json_array_remove(run->files, json_array_size(run->files) - 1);
+    run->freed = freed;
+    return store_gc(run->store, opt, left, err);
+}
+
 /*
  * Other files first: on a full disk that makes room for the index to change. Then again, as records
  * of downloads go with their images.
@@ -197,7 +214,7 @@ static int collect(struct gc_run *run, struct store_gc_options *opt, struct stor
     opt->pods = pods;
     opt->removed = removed;
     opt->arg = run;
-    if (leftovers_remove(&l, err) < 0 || store_gc(run->store, opt, left, err) < 0)
+    if (leftovers_remove(&l, err) < 0 || collect_store(run, opt, left, err) < 0)
         return -1;
     return run->dry_run ? 0 : leftovers_remove(&l, err);
 }

@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "host/pod/mdkey.h"
 #include "host/pod/scratch.h"
 
 #define RECORD_MAX (64u << 10)
@@ -30,10 +31,15 @@ struct place {
     int64_t now;
 };
 
-/* "NAME.tmp.PID", as write_file_atomic_at() calls its files until they are whole. */
+/*
+ * "NAME.tmp.PID", as write_file_atomic_at() calls its files until they are whole, or the name of a
+ * metadata key that is being made.
+ */
 static bool is_temporary(const char *name)
 {
     const char *p = strstr(name, ".tmp.");
+    if (str_starts(name, "." MDKEY_FILE "."))
+        return true;
     if (!p)
         return false;
     for (p += strlen(".tmp."); isdigit((unsigned char)*p); p++)
@@ -114,7 +120,7 @@ static int walk(const struct leftovers *l, const char *folder,
         return err_set(err, errno, "can't read %s", path);
     struct place p = {.l = l, .folder = folder, .dirfd = dirfd(d), .now = time(NULL)};
     for (struct dirent *e; (e = readdir(d));) {
-        if (e->d_name[0] == '.')
+        if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
             continue;
         if (is_temporary(e->d_name) && unused_for(&p, e->d_name, LEFTOVER_SECONDS))
             take_away(&p, e->d_name, "unfinished file");

@@ -124,6 +124,12 @@ int store_hold(struct store *s, struct err *err);
  */
 int store_remove(struct store *s, const struct aci_id *ids, size_t n, bool force, struct err *err);
 
+/*
+ * For removing when the disk is full (errnum ENOSPC): makes the index writable within the space
+ * that it has. 0 when it is worth another try.
+ */
+int store_make_room(struct store *s);
+
 /* What store_verify() found. */
 struct store_verdict {
     bool intact;       /* the tar has its hash, its layout and manifest are valid */

@@ -78,6 +78,10 @@ int store_db_error(struct store *s, const char *doing, struct err *err)
         return err_set(err, 0,
                        "%s/index.db is damaged (%s); move %s away and fetch the images again",
                        s->dir, sqlite3_errmsg(s->db), s->dir);
+    if (code == SQLITE_FULL)
+        return store_errnum(
+            err, ENOSPC,
+            err_set(err, 0, "can't write %s/index.db: no space left on device", s->dir));
     return err_set(err, 0, "can't %s in %s/index.db: %s", doing, s->dir, sqlite3_errmsg(s->db));
 }
 
@@ -189,6 +193,17 @@ const char *store_db_text(sqlite3_stmt *stmt, int column)
 int store_db_changed(struct store *s, struct err *err)
 {
     return store_db_exec(s, "UPDATE generation SET n = n + 1", err);
+}
+
+/*
+ * The log stays when the last process leaves, and the next one would write behind its end. Once all of
+ * it is in the database, its beginning is written to again, which takes no space.
+ */
+int store_make_room(struct store *s)
+{
+    return sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL) == SQLITE_OK
+               ? 0
+               : -1;
 }
 
 static int schema_version(struct store *s, int64_t *ret, struct err *err)

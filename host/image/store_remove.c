@@ -103,11 +103,8 @@ static int remove_locked(struct store *s, const struct aci_id *ids, size_t n, bo
     return store_db_changed(s, err);
 }
 
-/*
- * The files go after the rows, by sweeping: under the lock again, as another process may have
- * brought the image back by now. What a crash leaves is swept later.
- */
-int store_remove(struct store *s, const struct aci_id *ids, size_t n, bool force, struct err *err)
+static int remove_rows(struct store *s, const struct aci_id *ids, size_t n, bool force,
+                       struct err *err)
 {
     if (store_db_begin(s, err) < 0)
         return -1;
@@ -115,7 +112,23 @@ int store_remove(struct store *s, const struct aci_id *ids, size_t n, bool force
         store_db_rollback(s);
         return -1;
     }
-    if (store_db_commit(s, err) < 0)
+    return store_db_commit(s, err);
+}
+
+/*
+ * The files go after the rows, by sweeping: under the lock again, as another process may have
+ * brought the image back by now. What a crash leaves is swept later.
+ */
+int store_remove(struct store *s, const struct aci_id *ids, size_t n, bool force, struct err *err)
+{
+    struct err why;
+    int r = remove_rows(s, ids, n, force, &why);
+    if (r < 0 && why.errnum == ENOSPC && store_make_room(s) == 0)
+        r = remove_rows(s, ids, n, force, &why);
+    if (r < 0) {
+        if (err)
+            *err = why;
         return -1;
+    }
     return store_sweep(s, err);
 }

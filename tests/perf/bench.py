@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures appc-vm beside other tools, in turn, in one run. Prints medians; asserts nothing.
 
-usage: bench.py BUILD_DIR [--rounds=N] [--no-nested]
+usage: bench.py BUILD_DIR [--rounds=N] [--no-nested] [--only=import,network,index,start]
 """
 import json
 import os
@@ -17,6 +17,7 @@ import time
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROUNDS = next((int(a.split("=")[1]) for a in sys.argv if a.startswith("--rounds=")), 3)
+ONLY = next((a.split("=")[1].split(",") for a in sys.argv if a.startswith("--only=")), None)
 APPC = str(BUILD / "appc-vm")
 sys.path.insert(0, str(ROOT / "tests/pods"))
 
@@ -62,13 +63,16 @@ def make_layout(work):
     return layout
 
 
-def bench_import(work):
+def make_archives(work):
+    """The same image as b.aci and b.gz.aci: bytes of the tar, number of entries."""
     layout = make_layout(work)
     subprocess.run([APPC, "build", "--compress=gzip", layout, work / "b.gz.aci"], check=True, stdout=subprocess.DEVNULL)
     subprocess.run([APPC, "build", "--compress=none", layout, work / "b.aci"], check=True, stdout=subprocess.DEVNULL)
     tar = (work / "b.aci").stat().st_size
-    entries = sum(1 for _ in (layout / "rootfs").rglob("*"))
+    return tar, sum(1 for _ in (layout / "rootfs").rglob("*"))
 
+
+def bench_import(work, tar, entries):
     def fetch(name):
         def f():
             data = work / "data"
@@ -89,8 +93,40 @@ def bench_import(work):
     ], unit=tar)
     in_turn("the same, gzip", [
         ("gzip -dc", lambda: timed(["gzip", "-dc", work / "b.gz.aci"])),
+        ("igzip -dc", lambda: timed(["igzip", "-dc", work / "b.gz.aci"]) if shutil.which("igzip") else 0),
+        ("openssl dgst -sha512 of the tar", lambda: timed(["openssl", "dgst", "-sha512", work / "b.aci"])),
         ("appc-vm fetch", fetch("b.gz.aci")),
     ], unit=tar)
+
+
+def bench_network(work, tar):
+    """Over HTTPS from a server on this machine, which takes its part of the CPUs from all alike."""
+    from fetchserver import Authority, Web
+    ca = work / "ca"
+    ca.mkdir()
+    web = Web(Authority(ca))
+    host = "mirror.example.net"
+    for name in ("b.aci", "b.gz.aci"):
+        web.image(host, "/" + name, (work / name).read_bytes())
+    curl = f"curl -sS --cacert {web.authority.file} --connect-to {host}:443:127.0.0.1:{web.port} https://{host}/"
+
+    def fetch(name):
+        def f():
+            data = work / "data"
+            shutil.rmtree(data, ignore_errors=True)
+            return timed([APPC, "fetch", f"--dir={data}", "--quiet", "--insecure-options=image", *web.options(),
+                          f"https://{host}/{name}"])
+        return f
+    in_turn(f"import over loopback HTTPS, {tar / 1e6:.0f} MB, uncompressed, without a signature", [
+        ("curl | sha512sum", lambda: timed(["sh", "-c", curl + "b.aci | sha512sum"])),
+        ("curl to a file, sha512sum of it", lambda: timed(["sh", "-c", f"{curl}b.aci >{work}/c && sha512sum {work}/c"])),
+        ("appc-vm fetch", fetch("b.aci")),
+    ], unit=tar)
+    in_turn(f"the same, gzip, {(work / 'b.gz.aci').stat().st_size / 1e6:.0f} MB", [
+        ("curl | gzip -dc | sha512sum", lambda: timed(["sh", "-c", curl + "b.gz.aci | gzip -dc | sha512sum"])),
+        ("appc-vm fetch", fetch("b.gz.aci")),
+    ], unit=tar)
+    web.close()
 
 
 def bench_index(work):
@@ -180,14 +216,27 @@ def bench_memory(appc, image, env):
     p.wait()
 
 
+def wanted(*sections):
+    return not ONLY or any(s in ONLY for s in sections)
+
+
 def main():
     print(f"appc-vm {subprocess.run([APPC, '--version'], capture_output=True, text=True).stdout.split()[1]}, "
           f"{os.cpu_count()} CPUs, medians of {ROUNDS} rounds after one to warm up")
     with tempfile.TemporaryDirectory(prefix="appc-bench-") as d:
         work = pathlib.Path(d)
-        bench_import(work)
-        bench_index(work)
-        bench_memory(*bench_start(work))
+        if wanted("import", "network"):
+            size = make_archives(work)
+        if wanted("import"):
+            bench_import(work, *size)
+        if wanted("network"):
+            bench_network(work, size[0])
+        if wanted("index"):
+            bench_index(work)
+        if wanted("start"):
+            bench_memory(*bench_start(work))
+    if ONLY:
+        return
     nested = ROOT / "tests/kvm/perf.py"
     if nested.exists() and "--no-nested" not in sys.argv:
         subprocess.run([sys.executable, nested, BUILD], check=False)

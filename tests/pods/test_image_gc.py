@@ -142,6 +142,7 @@ def test_leftovers_are_found(store):
         "scratch/ext4-v0-16777216.img": "unfinished scratch disk",
         "scratch/ext4-v1-16777216.img.tmp.17": "unfinished file",
         "metadata.key.tmp.17": "unfinished file",
+        ".metadata.key.0123456789abcdef": "unfinished file",
     }
     keep = ["downloads/cc.json", "downloads/dd.part", "downloads/dd.json", "scratch/ext4-v1-33554432.img",
             "metadata.key.tmp.18", "blobs/.tmp-2-0123456789abcdef"]
