@@ -3,7 +3,9 @@
  * One pass over an archive: decompress, hash and write at the same time.
  *
  * The calling thread fills the slots of a ring; a hashing and a writing thread empty them, each
- * at its own pace. A slot is free again when both are through with it.
+ * at its own pace. A slot is free again when both are through with it. A fourth thread has the kernel
+ * write out what is written, so that fsync() at the end is short: on a busy disk that request blocks,
+ * and the writing thread must not.
  */
 #include "host/image/import_unpack.h"
 
@@ -23,7 +25,7 @@
 
 #define SLOTS      8
 #define SLOT_BYTES (256u << 10)
-/* After so many bytes the kernel is asked to begin writing them out, so that fsync() is short. */
+/* After so many bytes the kernel is asked to begin writing them out. */
 #define FLUSH_BYTES (8u << 20)
 
 enum { HASHER, WRITER, CONSUMERS };
@@ -40,6 +42,8 @@ struct ring {
     uint64_t filled;             /* slots that were filled, ever */
     uint64_t emptied[CONSUMERS]; /* slots that each consumer is through with */
     bool stopped;                /* somebody failed: everybody leaves */
+    off_t written;               /* bytes that are in the file */
+    bool all_written;
     int write_errno;
     int out_fd;
     EVP_MD_CTX *hash;
@@ -108,23 +112,52 @@ static void *hash_thread(void *arg)
     return NULL;
 }
 
+/* done_with() wakes the others up right after this. */
+static void note_written(struct ring *r, off_t at, bool all)
+{
+    pthread_mutex_lock(&r->lock);
+    r->written = at;
+    r->all_written = all;
+    if (all)
+        pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
 static void *write_thread(void *arg)
 {
     struct ring *r = arg;
     struct slot *s;
-    off_t at = 0, flushed = 0;
+    off_t at = 0;
     while ((s = next_full(r, WRITER)) && s->len) {
         if (pwrite_all(r->out_fd, s->data, s->len, at) < 0) {
             stop(r, errno);
             break;
         }
         at += (off_t)s->len;
-        if (at - flushed >= FLUSH_BYTES) {
-            (void)sync_file_range(r->out_fd, flushed, at - flushed, SYNC_FILE_RANGE_WRITE);
-            flushed = at;
-        }
+        note_written(r, at, false);
         done_with(r, WRITER);
     }
+    note_written(r, at, true);
+    return NULL;
+}
+
+/* How far the file is, once there is enough behind `flushed`; 0 at its end. */
+static off_t next_flush(struct ring *r, off_t flushed)
+{
+    pthread_mutex_lock(&r->lock);
+    while (!r->stopped && !r->all_written && r->written - flushed < FLUSH_BYTES)
+        pthread_cond_wait(&r->changed, &r->lock);
+    off_t to = r->stopped || r->all_written ? 0 : r->written;
+    pthread_mutex_unlock(&r->lock);
+    return to;
+}
+
+static void *flush_thread(void *arg)
+{
+    struct ring *r = arg;
+    off_t flushed = 0;
+    for (off_t to; (to = next_flush(r, flushed)); flushed = to)
+        (void)sync_file_range(r->out_fd, flushed, to - flushed, SYNC_FILE_RANGE_WRITE);
     return NULL;
 }
 
@@ -173,17 +206,17 @@ static int produce(struct ring *r, struct import_source *src, const char *name,
 static int run(struct ring *r, struct import_source *src, const char *name,
                const struct unpack_options *opt, struct unpack_result *ret, struct err *err)
 {
-    pthread_t hasher, writer;
-    int e = pthread_create(&hasher, NULL, hash_thread, r);
-    if (e)
-        return err_set(err, e, "can't start a thread");
-    e = pthread_create(&writer, NULL, write_thread, r);
+    static void *(*const bodies[])(void *) = {hash_thread, write_thread, flush_thread};
+    pthread_t threads[ARRAY_SIZE(bodies)];
+    size_t n = 0;
+    int e = 0;
+    while (n < ARRAY_SIZE(bodies) && (e = pthread_create(&threads[n], NULL, bodies[n], r)) == 0)
+        n++;
     int result = e ? err_set(err, e, "can't start a thread") : produce(r, src, name, opt, ret, err);
     if (result < 0)
         stop(r, 0);
-    pthread_join(hasher, NULL);
-    if (!e)
-        pthread_join(writer, NULL);
+    for (size_t i = 0; i < n; i++)
+        pthread_join(threads[i], NULL);
     /* The last slots may have failed after the producer was through. */
     if (result == 0 && r->stopped)
         return err_set(err, r->write_errno, "can't store %s", name);

@@ -93,7 +93,7 @@ def bench_import(work, tar, entries):
     ], unit=tar)
     in_turn("the same, gzip", [
         ("gzip -dc", lambda: timed(["gzip", "-dc", work / "b.gz.aci"])),
-        ("igzip -dc", lambda: timed(["igzip", "-dc", work / "b.gz.aci"]) if shutil.which("igzip") else 0),
+        *([("igzip -dc", lambda: timed(["igzip", "-dc", work / "b.gz.aci"]))] if shutil.which("igzip") else []),
         ("openssl dgst -sha512 of the tar", lambda: timed(["openssl", "dgst", "-sha512", work / "b.aci"])),
         ("appc-vm fetch", fetch("b.gz.aci")),
     ], unit=tar)
