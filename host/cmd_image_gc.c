@@ -164,10 +164,10 @@ static void print_text(const struct gc_run *run, const struct store_gc_result *l
 
 static void print_json(const struct gc_run *run, const struct store_gc_result *left)
 {
-    json_t *all = json_pack("{s:b, s:O, s:O, s:I, s:{s:I, s:I}}", "dryRun", run->dry_run, "images",
-                            run->images, "files", run->files, "freed", (json_int_t)run->freed,
-                            "kept", "images", (json_int_t)left->images, "bytes",
-                            (json_int_t)left->bytes);
+    json_t *all =
+        json_pack("{s:b, s:O, s:O, s:I, s:{s:I, s:I}}", "dryRun", run->dry_run, "images",
+                  run->images, "files", run->files, "freed", (json_int_t)run->freed, "kept",
+                  "images", (json_int_t)left->images, "bytes", (json_int_t)left->bytes);
     json_dumpf(all, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(all);

@@ -4,13 +4,16 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
 
-#define REDRAW_NS 100000000ULL
-#define BAR_WIDTH 24
+#define REDRAW_NS      100000000ULL
+#define BAR_WIDTH      24
+#define BAR_WIDTH_MIN  4
+#define LINE_MAX_CHARS 200
 
 static uint64_t now_ns(void)
 {
@@ -75,20 +78,58 @@ static struct fetch_progress_line *line_of(struct fetch_progress *p, const struc
     return empty;
 }
 
-static void draw_download(const struct fetch_progress_line *l, uint64_t now)
+/* Lines that wrap could not be wiped. */
+static int columns(void)
 {
+    struct winsize w;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) < 0 || w.ws_col == 0)
+        return 80;
+    return w.ws_col < LINE_MAX_CHARS ? w.ws_col : LINE_MAX_CHARS;
+}
+
+static void time_left(double seconds, char *out, size_t size)
+{
+    unsigned long s = seconds < 359999 ? (unsigned long)(seconds + 0.5) : 359999; /* 99:59:59 */
+    if (s < 100)
+        snprintf(out, size, "%lu s left", s);
+    else if (s < 3600)
+        snprintf(out, size, "%lu:%02lu left", s / 60, s % 60);
+    else
+        snprintf(out, size, "%lu:%02lu:%02lu left", s / 3600, s / 60 % 60, s % 60);
+}
+
+/* Bytes, rate and time left, and a bar in front of them where there is room. */
+static void format_download(const struct fetch_progress_line *l, uint64_t now, int room, char *out,
+                            size_t size)
+{
+    char left[32], text[128];
     double seconds = (double)(now - l->started_ns) / 1e9;
     double rate = seconds > 0 ? (double)(l->done - l->from) / seconds : 0;
     if (!l->total) {
-        fprintf(stderr, "%8.1f MB %7.1f MB/s", (double)l->done / 1e6, rate / 1e6);
+        snprintf(out, size, "%8.1f MB %7.1f MB/s", (double)l->done / 1e6, rate / 1e6);
         return;
     }
     uint64_t done = l->done < l->total ? l->done : l->total;
-    int filled = (int)((double)done / (double)l->total * BAR_WIDTH);
-    double left = rate > 0 ? (double)(l->total - done) / rate : 0;
-    fprintf(stderr, "[%.*s%*s] %7.1f/%.1f MB %6.1f MB/s %4.0f s left", filled,
-            "########################", BAR_WIDTH - filled, "", (double)done / 1e6,
-            (double)l->total / 1e6, rate / 1e6, left);
+    time_left(rate > 0 ? (double)(l->total - done) / rate : 0, left, sizeof(left));
+    snprintf(text, sizeof(text), "%7.1f/%.1f MB %6.1f MB/s %10s", (double)done / 1e6,
+             (double)l->total / 1e6, rate / 1e6, left);
+    int width = room - (int)strlen(text) - 3;
+    if (width > BAR_WIDTH)
+        width = BAR_WIDTH;
+    if (width < BAR_WIDTH_MIN) {
+        snprintf(out, size, "%s", text);
+        return;
+    }
+    int filled = (int)((double)done / (double)l->total * width);
+    snprintf(out, size, "[%.*s%*s] %s", filled, "########################", width - filled, "",
+             text);
+}
+
+/* Where names differ is rather at their ends. */
+static const char *end_of(const char *name, int width)
+{
+    int len = (int)strlen(name);
+    return len > width ? name + (len - width) : name;
 }
 
 static void draw_line(const struct fetch_progress_line *l, uint64_t now)
@@ -97,16 +138,17 @@ static void draw_line(const struct fetch_progress_line *l, uint64_t now)
         [FETCH_STAGE_DISCOVER] = "looking for it",
         [FETCH_STAGE_VERIFY] = "checking its signature",
         [FETCH_STAGE_DECRYPT] = "decrypting",
-        [FETCH_STAGE_IMPORT] = "importing",
+        [FETCH_STAGE_IMPORT] = "importing ",
         [FETCH_STAGE_DONE] = "done",
         [FETCH_STAGE_DOWNLOAD] = "",
     };
-    fprintf(stderr, "%-30.30s ", l->what);
-    if (l->stage != FETCH_STAGE_DOWNLOAD)
-        fputs(words[l->stage], stderr);
+    char line[2 * LINE_MAX_CHARS], download[LINE_MAX_CHARS] = "";
+    int all = columns() - 1, name = all > 70 ? 30 : all * 2 / 5;
+    const char *word = words[l->stage];
     if (l->stage == FETCH_STAGE_DOWNLOAD || (l->stage == FETCH_STAGE_IMPORT && l->done < l->total))
-        draw_download(l, now);
-    fputs("\033[K\n", stderr);
+        format_download(l, now, all - name - 1 - (int)strlen(word), download, sizeof(download));
+    snprintf(line, sizeof(line), "%-*s %s%s", name, end_of(l->what, name), word, download);
+    fprintf(stderr, "%.*s\033[K\n", all, line);
 }
 
 static void wipe(struct fetch_progress *p)

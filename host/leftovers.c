@@ -51,8 +51,8 @@ static bool is_temporary(const char *name)
 static void take_away(const struct place *p, const char *name, const char *why)
 {
     struct stat st;
-    cleanup_free char *path = str_eq(p->folder, ".") ? xstrdup(name)
-                                                     : xasprintf("%s/%s", p->folder, name);
+    cleanup_free char *path =
+        str_eq(p->folder, ".") ? xstrdup(name) : xasprintf("%s/%s", p->folder, name);
     cleanup_close int fd = openat(p->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || flock(fd, LOCK_EX | LOCK_NB) < 0)
         return;
@@ -79,8 +79,7 @@ static bool is_locked(const struct place *p, const char *name)
 static bool record_is_useful(const struct place *p, const char *name)
 {
     cleanup_free char *text = NULL;
-    cleanup_free char *part =
-        xasprintf("%.*s.part", (int)(strlen(name) - strlen(".json")), name);
+    cleanup_free char *part = xasprintf("%.*s.part", (int)(strlen(name) - strlen(".json")), name);
     size_t len;
     if (is_locked(p, part))
         return true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What commands that died left in a data directory beside the store: downloads, templates, files. */
+/* What commands that died left in a data directory beside the store: downloads, templates, files.
+ */
 #ifndef APPC_HOST_LEFTOVERS_H
 #define APPC_HOST_LEFTOVERS_H
 
@@ -25,8 +26,8 @@ struct leftovers {
 
 /*
  * Removes downloads that nobody is at work on, scratch templates out of use, and temporary files
- * of writers that died. Never a file that a process has locked or has just written. 0, or -1 when it
- * can't look.
+ * of writers that died. Never a file that a process has locked or has just written. 0, or -1 when
+ * it can't look.
  */
 int leftovers_remove(const struct leftovers *l, struct err *err);
 

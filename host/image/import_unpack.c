@@ -3,9 +3,9 @@
  * One pass over an archive: decompress, hash and write at the same time.
  *
  * The calling thread fills the slots of a ring; a hashing and a writing thread empty them, each
- * at its own pace. A slot is free again when both are through with it. A fourth thread has the kernel
- * write out what is written, so that fsync() at the end is short: on a busy disk that request blocks,
- * and the writing thread must not.
+ * at its own pace. A slot is free again when both are through with it. A fourth thread has the
+ * kernel write out what is written, so that fsync() at the end is short: on a busy disk that
+ * request blocks, and the writing thread must not.
  */
 #include "host/image/import_unpack.h"
 

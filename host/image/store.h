@@ -105,8 +105,8 @@ int store_blob(struct store *s, const struct aci_id *id, int *ret_fd, uint64_t *
                struct err *err);
 
 /*
- * Notes that an image is used now, at most once a minute. It is a hint for cleaning up, so failing to
- * note it stops nobody.
+ * Notes that an image is used now, at most once a minute. It is a hint for cleaning up, so failing
+ * to note it stops nobody.
  */
 void store_touch(struct store *s, const struct aci_id *id);
 

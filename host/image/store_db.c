@@ -196,12 +196,13 @@ int store_db_changed(struct store *s, struct err *err)
 }
 
 /*
- * The log stays when the last process leaves, and the next one would write behind its end. Once all of
- * it is in the database, its beginning is written to again, which takes no space.
+ * The log stays when the last process leaves, and the next one would write behind its end. Once all
+ * of it is in the database, its beginning is written to again, which takes no space.
  */
 int store_make_room(struct store *s)
 {
-    return sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL) == SQLITE_OK
+    return sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL) ==
+                   SQLITE_OK
                ? 0
                : -1;
 }

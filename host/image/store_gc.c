@@ -125,9 +125,9 @@ static int look(struct gc *g, struct err *err)
     for (size_t i = 0; i < g->n; i++) {
         const struct store_image *image = &g->images[i];
         g->nodes[i].used = image->used;
-        g->nodes[i].needed =
-            (busy != INT64_MAX && image->used >= busy - STORE_TOUCH_SECONDS) ||
-            pod_needs(g, &image->id) || store_file_in_use(g->store->blobs_fd, image->id.text);
+        g->nodes[i].needed = (busy != INT64_MAX && image->used >= busy - STORE_TOUCH_SECONDS) ||
+                             pod_needs(g, &image->id) ||
+                             store_file_in_use(g->store->blobs_fd, image->id.text);
         if (read_dependencies(g, i, err) < 0)
             return -1;
     }

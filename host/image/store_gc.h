@@ -27,10 +27,10 @@ struct store_gc_item {
 };
 
 struct store_gc_options {
-    bool dry_run;         /* only tell */
-    bool by_age;          /* images and roots not used for `older_than` seconds */
-    int64_t older_than;   /* seconds */
-    uint64_t max_bytes;   /* then more, until the images' tars together have no more than this */
+    bool dry_run;       /* only tell */
+    bool by_age;        /* images and roots not used for `older_than` seconds */
+    int64_t older_than; /* seconds */
+    uint64_t max_bytes; /* then more, until the images' tars together have no more than this */
     /*
      * Asks which images pods need, running or not; the caller's array is taken over and freed.
      * Called once, after the processes that hold the store were looked for.
@@ -49,8 +49,9 @@ struct store_gc_result {
  * Removes images, least recently used first, by age and by size. Never one that a pod needs, that
  * a process has open, that came or was looked up since the oldest process that holds the store
  * began (store_hold()), or that an image that stays depends on; an image counts as used when one
- * that depends on it was. Also removes stale roots, and files that nobody owns. It is decided under the
- * write lock of the index, and files go after their rows, so a crash leaves what the next call finds.
+ * that depends on it was. Also removes stale roots, and files that nobody owns. It is decided under
+ * the write lock of the index, and files go after their rows, so a crash leaves what the next call
+ * finds.
  */
 int store_gc(struct store *s, const struct store_gc_options *opt, struct store_gc_result *ret,
              struct err *err);

@@ -152,8 +152,7 @@ int store_busy_since(struct store *s, int64_t *ret, struct err *err)
     for (struct dirent *e; (e = readdir(d));) {
         struct stat st;
         if (str_starts(e->d_name, TEMP_PREFIX) && store_file_in_use(s->blobs_fd, e->d_name) &&
-            fstatat(s->blobs_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            st.st_mtime < since)
+            fstatat(s->blobs_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mtime < since)
             since = st.st_mtime;
     }
     *ret = since;

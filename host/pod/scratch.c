@@ -56,8 +56,8 @@ static int make_template(const char *path, uint64_t size, struct err *err)
 static int open_template(const char *data_dir, uint64_t size, struct err *err)
 {
     cleanup_free char *dir = xasprintf("%s/scratch", data_dir);
-    cleanup_free char *path = xasprintf("%s/" TEMPLATE_PREFIX "%llu" TEMPLATE_SUFFIX, dir,
-                                        (unsigned long long)size);
+    cleanup_free char *path =
+        xasprintf("%s/" TEMPLATE_PREFIX "%llu" TEMPLATE_SUFFIX, dir, (unsigned long long)size);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
         (void)futimens(fd, NULL); /* only "image gc" wants to know */

@@ -20,8 +20,8 @@ struct err;
 int scratch_open(const char *data_dir, uint64_t size, int *ret_fd, struct err *err);
 
 /*
- * Whether this is the name of a template that scratch_open() would take now, rather than of one of an
- * earlier version or an unfinished one. Its modification time says when it was last used.
+ * Whether this is the name of a template that scratch_open() would take now, rather than of one of
+ * an earlier version or an unfinished one. Its modification time says when it was last used.
  */
 bool scratch_is_template(const char *name);
 

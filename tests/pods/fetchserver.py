@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A web of several HTTPS hosts on one loopback port, a test CA, and somebody who signs images."""
+import fcntl
 import gzip
 import hashlib
 import http.server
@@ -10,8 +11,10 @@ import pty
 import select
 import socket
 import ssl
+import struct
 import subprocess
 import tarfile
+import termios
 import threading
 from urllib.parse import urlsplit
 
@@ -350,10 +353,11 @@ def at_version(web, gpg, name, **more):
     return data
 
 
-def on_terminal(user, args, prompt=None, typed=b""):
+def on_terminal(user, args, prompt=None, typed=b"", columns=80):
     """Runs the command on a pseudo terminal, types when the prompt is there: its output and status."""
     pid, fd = pty.fork()
     if pid == 0:
+        fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
         os.execve(BUILD / "appc-vm", ["appc-vm", *map(str, args)], user.env)
     out = b""
     try:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * killat N FILE COMMAND...: runs a command and kills it with SIGKILL at the N-th stop of its threads
- * before or behind a system call (N 0: never), and writes the number of stops to FILE. Exits with
- * the command's status, or 137. Processes that the command forks are not followed.
+ * killat N FILE COMMAND...: runs a command and kills it with SIGKILL at the N-th stop of its
+ * threads before or behind a system call (N 0: never), and writes the number of stops to FILE.
+ * Exits with the command's status, or 137. Processes that the command forks are not followed.
  */
 #include <errno.h>
 #include <signal.h>

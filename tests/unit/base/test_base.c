@@ -101,6 +101,26 @@ static void sizes_have_units(void **state)
     }
 }
 
+static void durations_have_units(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int ok;
+        uint64_t value;
+    } rows[] = {
+        {"0", 1, 0},       {"90", 1, 90},          {"90s", 1, 90},        {"15m", 1, 900},
+        {"12h", 1, 43200}, {"30d", 1, 2592000},    {"2w", 1, 14 * 86400}, {"", 0, 0},
+        {"d", 0, 0},       {"1y", 0, 0},           {"1dd", 0, 0},         {"-1d", 0, 0},
+        {"1 d", 0, 0},     {"99999999999w", 0, 0},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint64_t v = 42;
+        assert_int_equal(parse_duration(rows[i].text, &v) == 0, rows[i].ok);
+        assert_true(v == (rows[i].ok ? rows[i].value : 42));
+    }
+}
+
 static void buffers_grow(void **state)
 {
     (void)state;
@@ -168,13 +188,10 @@ static void atomic_files_leave_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(errors_carry_context),
-        cmocka_unit_test(long_errors_are_cut),
-        cmocka_unit_test(numbers_are_strict),
-        cmocka_unit_test(sizes_have_units),
-        cmocka_unit_test(buffers_grow),
-        cmocka_unit_test(descriptors_travel),
-        cmocka_unit_test(atomic_files_leave_nothing),
+        cmocka_unit_test(errors_carry_context), cmocka_unit_test(long_errors_are_cut),
+        cmocka_unit_test(numbers_are_strict),   cmocka_unit_test(sizes_have_units),
+        cmocka_unit_test(durations_have_units), cmocka_unit_test(buffers_grow),
+        cmocka_unit_test(descriptors_travel),   cmocka_unit_test(atomic_files_leave_nothing),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }
