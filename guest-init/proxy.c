@@ -243,6 +243,7 @@ void proxy_done(struct proxy *p)
 {
     end_warm_up(p);
     while (p->oldest)
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it takes itself off the list */
         close_connection(p->oldest);
     int fd = p->listener.fd;
     if (fd < 0)

@@ -42,6 +42,8 @@ static bool is_manifest(const char *path)
 {
     char head[256];
     struct stat st;
+    if (str_ends(path, ".json")) /* no image is called so, and what is missing is a file */
+        return true;
     if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
         return false;
     cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -63,6 +65,8 @@ static int load_manifest(const char *path, struct ac_pod_manifest **ret, struct 
         ac_fault_to_err(&fault, path, err);
         return -1;
     }
+    if (!(*ret)->napps)
+        return err_set(err, 0, "%s: $.apps: there is no app to run", path);
     return 0;
 }
 

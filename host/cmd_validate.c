@@ -219,7 +219,8 @@ static void print_text(const char *path, const struct verdict *v)
     if (v->fault.msg[0])
         ac_fault_to_err(
             &v->fault,
-            strcmp(v->kind, "image layout") && strcmp(v->kind, "ACI") ? path : "manifest", &e);
+            strcmp(v->kind, "image layout") != 0 && strcmp(v->kind, "ACI") != 0 ? path : "manifest",
+            &e);
     print_clean(path, "invalid", v->kind, e.msg);
 }
 

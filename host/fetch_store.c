@@ -168,7 +168,7 @@ int fetch_store_passphrase(void *arg, const char *what, char *out, size_t cap, s
     if (!*fs->passphrase || strlen(fs->passphrase) >= cap)
         return err_set(err, EACCES, "%s is encrypted, and the passphrase is empty or too long",
                        what);
-    strcpy(out, fs->passphrase);
+    memcpy(out, fs->passphrase, strlen(fs->passphrase) + 1);
     return 0;
 }
 

@@ -104,7 +104,8 @@ static void put_block(const struct erofs_plan *plan, struct walk *w, unsigned co
     for (unsigned k = 0; k < count; k++) {
         unsigned char *entry = block + k * EROFS_DIRENT;
         struct item it = {0};
-        next_item(w, &it);
+        if (!next_item(w, &it))
+            return; /* never: `count` was counted in the same way */
         put_le64(entry, erofs_nid(plan, it.node->inode));
         put_le16(entry + 8, (uint16_t)name_at);
         entry[10] = file_type(it.node->inode->mode);

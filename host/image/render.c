@@ -60,7 +60,8 @@ static void mark_kept(struct pass *p)
         if (p->marks[n->id] == lists)
             for (struct tree_node *up = n; up && p->marks[up->id] != KEPT; up = up->parent)
                 p->marks[up->id] = KEPT;
-    p->marks[t->root->id] = KEPT;
+    if (t->root)
+        p->marks[t->root->id] = KEPT;
 }
 
 static bool is_kept(const struct pass *p, const struct tree_node *n)

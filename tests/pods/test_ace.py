@@ -98,8 +98,8 @@ SOCKETS = r"""
 echo "env $LISTEN_FDS $LISTEN_FDNAMES $([ "$LISTEN_PID" = $$ ] && echo me)"
 for fd in 3 4 5 6 7; do
     inode=$(readlink /proc/$$/fd/$fd | tr -cd 0-9); [ -n "$inode" ] || continue
-    cat /proc/net/tcp6 /proc/net/udp6 /proc/net/tcp /proc/net/udp | while read -r no at rest; do
-        case " $rest " in *" $inode "*) echo "fd $fd port $((0x${at##*:}))";; esac
+    cat /proc/net/tcp6 /proc/net/udp6 /proc/net/tcp /proc/net/udp | while read -r no at peer state queues timer again uid timeout of rest; do
+        [ "$of" != "$inode" ] || echo "fd $fd port $((0x${at##*:}))"
     done
 done
 """

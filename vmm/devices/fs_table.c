@@ -235,7 +235,7 @@ static void node_named(struct fs *fs, struct fs_node *n, const struct fs_node *p
     if (!parent || S_ISDIR(n->type) || n == n->share->node)
         return;
     n->parent = parent->id;
-    if (!n->name || strcmp(n->name, name)) {
+    if (!n->name || strcmp(n->name, name) != 0) {
         free(n->name);
         n->name = xstrdup(name);
     }
