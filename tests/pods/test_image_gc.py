@@ -214,3 +214,49 @@ def test_a_fetch_keeps_what_it_brought(trusting, web, gpg):
 def test_times(store, value):
     r = store("image", "gc", f"--older-than={value}")
     assert r.returncode == (0 if value == "3" else 2), r.stderr
+
+
+@contextlib.contextmanager
+def cleaning_all_the_time(store):
+    """gc of everything that may go, again and again: the number of rounds, and of images that went."""
+    count = {"rounds": 0, "images": 0}
+    end = threading.Event()
+
+    def loop():
+        while not end.is_set():
+            count["images"] += len(gc(store, "--older-than=0s", "--max-size=0")[0])
+            count["rounds"] += 1
+    t = threading.Thread(target=loop)
+    t.start()
+    try:
+        yield count
+    finally:
+        end.set()
+        t.join()
+
+
+def test_fetches_and_gc_at_the_same_time(trusting, web, gpg):
+    """Each fetch has all that it asked for when it ends, in spite of who else fetches or cleans."""
+    data = [at_version(web, gpg, f"example.com/dep{i}", files={"f": bytes([i]) * 100_000}) for i in range(2)]
+    tops = [at_version(web, gpg, f"example.com/top{i}", dependencies=[dep("example.com/dep0"), dep("example.com/dep1")])
+            for i in range(3)]
+    with cleaning_all_the_time(trusting) as count:
+        for _ in range(6):
+            running = [trusting.start("fetch", *web.options(), f"example.com/top{i}") for i in range(3)]
+            for p, top in zip(running, tops):
+                out, err = p.communicate(timeout=120)
+                assert (p.returncode, out.strip()) == (0, image_id(top)), err
+    assert count["rounds"] > 6 and count["images"] > 0
+    left(trusting)
+    trusting.fetch("example.com/top0", check=0)
+    assert left(trusting) >= {image_id(tops[0]), *map(image_id, data)}
+
+
+def test_runs_and_gc_at_the_same_time(store):
+    image = store.image("example.com/hello", {"exec": ["/bin/echo", "hello"]})
+    aci = next(store.work.glob("layout-example.com_hello*.aci"))
+    with cleaning_all_the_time(store) as count:
+        for _ in range(3):
+            r = store.run("--insecure-options=image", aci, check=0)  # imports it when it went
+            assert r.stdout == "hello\n"
+    assert count["rounds"] > 3 and left(store) <= {image}
