@@ -33,6 +33,24 @@ static int open_pods(const char *data_dir, struct err *err)
     return fd >= 0 ? fd : err_set(err, errno, "can't open %s", path);
 }
 
+static int open_lock(int dir_fd, struct err *err)
+{
+    int fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd >= 0 ? fd : err_set(err, errno, "can't open the lock of the pod");
+}
+
+/* Whoever looks at the states of all pods may hold the lock of a new one for a moment. */
+static int lock_new(int dir_fd, int *ret_fd, struct err *err)
+{
+    cleanup_close int fd = open_lock(dir_fd, err);
+    if (fd < 0)
+        return -1;
+    if (flock(fd, LOCK_EX) < 0)
+        return err_set(err, errno, "can't lock the pod");
+    *ret_fd = take_fd(fd);
+    return 0;
+}
+
 int poddir_create(const char *data_dir, char ret_uuid[AC_UUID_TEXT], int *ret_dir_fd,
                   int *ret_lock_fd, struct err *err)
 {
@@ -47,8 +65,10 @@ int poddir_create(const char *data_dir, char ret_uuid[AC_UUID_TEXT], int *ret_di
     if (mkdirat(pods, ret_uuid, 0700) < 0)
         return err_set(err, errno, "can't create the directory of pod %s", ret_uuid);
     cleanup_close int dir = openat(pods, ret_uuid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0 || poddir_lock(dir, ret_lock_fd, err) != 0)
+    if (dir < 0)
         return err_set(err, errno, "can't open the directory of pod %s", ret_uuid);
+    if (lock_new(dir, ret_lock_fd, err) < 0)
+        return -1;
     *ret_dir_fd = take_fd(dir);
     return 0;
 }
@@ -121,9 +141,9 @@ int poddir_open(const char *data_dir, const char *prefix, char ret_uuid[AC_UUID_
 
 int poddir_lock(int dir_fd, int *ret_fd, struct err *err)
 {
-    cleanup_close int fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    cleanup_close int fd = open_lock(dir_fd, err);
     if (fd < 0)
-        return err_set(err, errno, "can't open the lock of the pod");
+        return -1;
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? 1 : err_set(err, errno, "can't lock the pod");
     *ret_fd = take_fd(fd);
