@@ -28,7 +28,7 @@ static void draw(const struct progress *p, uint64_t now)
 {
     double seconds = (double)(now - p->started_ns) / 1e9;
     double rate = seconds > 0 ? (double)p->done / seconds : 0;
-    fprintf(stderr, "\r%-24.24s ", p->label);
+    fprintf(stderr, "\r%-12.12s ", p->label); /* it all fits into 80 columns */
     if (p->total) {
         uint64_t done = p->done < p->total ? p->done : p->total;
         int filled = (int)((double)done / (double)p->total * BAR_WIDTH);

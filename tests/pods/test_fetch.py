@@ -141,6 +141,7 @@ def test_fetch_local_file(trusting, gpg):
     pathlib.Path(f"{path}.asc").write_bytes(gpg.sign(data, "signer@example.com"))
     assert trusting.fetch(path, check=0).stdout.strip() == image_id(data)
     assert trusting.images()["example.com/local"]["signer"] == gpg.fpr
+    assert trusting.fetch(f"file://{path}", check=0).stdout.strip() == image_id(data)
 
 
 def test_redirects_to_the_mirror(trusting, web, gpg):

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from fetchserver import (WHERE, authority, gpg, image_id, offer, on_terminal, shared_web, trusting, user, web)
+from fetchserver import (WHERE, Web, aci, authority, gpg, image_id, offer, on_terminal, shared_web, trusting, user, web)
 
 REF = "example.com/app:1.0.0"
 
@@ -105,6 +105,24 @@ def test_a_host_that_never_answers(trusting, web, gpg):
             s.close()
     assert r.returncode == 1 and "mirror.example.net" in r.stderr
     assert re.search(r"mirror.example.net.* too slow: Failed to connect .* after 20\d\d\d ms", r.stderr), r.stderr
+
+
+def test_plain_http_url(trusting, gpg, authority):
+    """http:// only when it is asked for; the signature counts all the same."""
+    plain = Web(authority, tls=False)
+    data = aci("example.com/app")
+    plain.image("mirror.example.net", "/a.aci", data, gpg.sign(data, "signer@example.com"))
+    plain.image("mirror.example.net", "/b.aci", data, gpg.sign(data, "other@example.com"))
+    try:
+        url = "http://mirror.example.net/"
+        r = trusting("fetch", *plain.options(), url + "a.aci")
+        assert r.returncode == 1 and "--insecure-options=http" in r.stderr and plain.log == []
+        r = trusting("fetch", "--insecure-options=http", *plain.options(), url + "b.aci")
+        assert r.returncode == 1 and "not trusted" in r.stderr
+        r = trusting("fetch", "--insecure-options=http", *plain.options(), url + "a.aci", check=0)
+        assert r.stdout.strip() == image_id(data) and not trusting.images()["example.com/app"]["insecure"]
+    finally:
+        plain.close()
 
 
 def test_disc_11_this_machine_by_default(trusting, web, gpg):
