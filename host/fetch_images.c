@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fetch/oci/ref.h"
 #include "host/cli.h"
 #include "host/fetch_store.h"
 #include "host/image/imgref.h"
@@ -78,7 +79,8 @@ static bool all_in_store(struct store *s, const struct fetch_request *o, const s
     if (pull_of(o) == FETCH_NEWER)
         return false;
     for (size_t i = 0; i < w->n; i++)
-        if (w->v[i].file || w->v[i].url || !fetch_store_complete(s, &w->v[i], !o->no_dependencies))
+        if (w->v[i].file || w->v[i].url || w->v[i].oci ||
+            !fetch_store_complete(s, &w->v[i], !o->no_dependencies))
             return false;
     return true;
 }
@@ -110,9 +112,18 @@ static int want_of(struct store *s, const struct fetch_request *o, const char *t
 {
     cleanup_with(imgref_done) struct imgref ref = {0};
     struct aci_id id;
+    *ret = (struct fetch_want){0};
+    if (oci_ref_is(text)) {
+        cleanup_with(oci_ref_done) struct oci_ref oci = {0};
+        if (oci_ref_parse(text, &oci, err) < 0)
+            return -1;
+        if (o->signature)
+            return err_set(err, 0, "--signature is for ACIs, not for %s", text);
+        ret->oci = oci_ref_text(&oci);
+        return 0;
+    }
     if (imgref_parse(text, &ref, err) < 0)
         return -1;
-    *ret = (struct fetch_want){0};
     switch (ref.kind) {
     case IMGREF_FILE:
         if (!str_ends(ref.text, ".aci"))
