@@ -113,7 +113,7 @@ int oci_choose(struct oci_job *o, const struct oci_document *index, const char *
     if (*ret)
         return 0;
     cleanup_free char *have = oci_document_platforms(index);
-    return err_set(err, ENOENT, "%s has no image for %s/%s%s%s", what, opt->os, opt->arch,
+    return err_set(err, 0, "%s has no image for %s/%s%s%s", what, opt->os, opt->arch,
                    *have ? "; it has " : "", have);
 }
 
@@ -163,7 +163,7 @@ static int fetch(struct oci_job *o, struct err *err)
     /* What a digest means never changes. */
     int r = pull != FETCH_NEWER || o->ref.digest ? take_recorded(o, o->text, err) : 1;
     if (r == 1 && pull == FETCH_NEVER)
-        return err_set(err, ENOENT, "%s is not in the store, and --pull=never", o->text);
+        return err_set(err, 0, "%s is not in the store, and --pull=never", o->text);
     if (r == 1) {
         r = oci_registry_fetch(o, err);
         if (r == 0)

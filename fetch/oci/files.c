@@ -115,7 +115,7 @@ int oci_files_find(struct oci_files *f, const char *name, struct oci_span *ret, 
         return find_in_dir(f, name, ret, err);
     file = oci_tar_find(&f->tar, name);
     if (!file)
-        return err_set(err, ENOENT, "%s holds no file %.255s", f->path, name);
+        return err_set(err, 0, "%s holds no file %.255s", f->path, name);
     *ret = (struct oci_span){.fd = f->fd, .offset = file->offset, .size = file->size};
     return 0;
 }

@@ -132,7 +132,7 @@ static int select_entries(struct oci_job *o, struct oci_document *index, struct 
     if (ret->n)
         return 0;
     cleanup_free char *tags = list_tags(index);
-    return err_set(err, ENOENT, "%s: the layout has no such image%s%s", o->text,
+    return err_set(err, 0, "%s: the layout has no such image%s%s", o->text,
                    *tags ? "; its tags are " : "", tags);
 }
 
@@ -226,7 +226,7 @@ static int choose_saved(struct oci_job *o, const struct oci_saved_list *l,
             if (names.len < 256)
                 buf_printf(&names, "%s%.128s", names.len ? ", " : "", l->v[i].tags.v[k]);
         }
-    return err_set(err, ENOENT, "%s: %s; the archive holds %s", o->text,
+    return err_set(err, 0, "%s: %s; the archive holds %s", o->text,
                    o->ref.tag ? "there is no such image" : "name one of the images",
                    names.len ? names.data : "none with a name");
 }
