@@ -28,8 +28,8 @@ int oci_files_open_tar(const char *path, int area, uint64_t max, struct oci_file
                        struct err *err);
 
 /*
- * The regular file called `name`, a relative path; -1 when there is none. In a tar one symbolic link
- * is followed, lexically; in a directory none.
+ * The regular file called `name`, a relative path; -1 when there is none. In a tar one symbolic
+ * link is followed, lexically; in a directory none.
  */
 int oci_files_find(struct oci_files *f, const char *name, struct oci_span *ret, struct err *err);
 

@@ -70,8 +70,10 @@ int oci_tar_plain(int *fd, const char *path, int area, uint64_t max, struct err 
     archive_read_support_filter_zstd(a);
     archive_read_support_format_raw(a);
     archive_read_support_format_empty(a);
-    if (archive_read_open_fd(a, *fd, INPUT_BYTES) != ARCHIVE_OK ||
-        archive_read_next_header(a, &entry) != ARCHIVE_OK)
+    if (archive_read_open_fd(a, *fd, INPUT_BYTES) != ARCHIVE_OK)
+        return damaged(a, path, err);
+    int rc = archive_read_next_header(a, &entry);
+    if (rc != ARCHIVE_OK && rc != ARCHIVE_EOF)
         return damaged(a, path, err);
     if (archive_filter_count(a) < 2) /* the one that is always there reads the file */
         return 0;

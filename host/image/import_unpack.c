@@ -133,11 +133,10 @@ static int check_limits(const struct unpack_options *opt, const char *name, uint
 {
     uint64_t max = opt->max_bytes ? opt->max_bytes : UNPACK_MAX_BYTES;
     uint64_t ratio = opt->max_ratio ? opt->max_ratio : UNPACK_MAX_RATIO;
-    if (tar_bytes > max)
+    if (opt->before > max || tar_bytes > max - opt->before)
         return err_set(err, 0,
-                       "%s holds more than %" PRIu64 " bytes uncompressed; --max-size=SIZE "
-                       "allows more",
-                       name, max);
+                       "%s%s more than %" PRIu64 " bytes uncompressed; --max-size=SIZE allows more",
+                       name, opt->before ? " and the layers below hold" : " holds", max);
     if (tar_bytes > UNPACK_RATIO_FREE && tar_bytes / ratio > archive_bytes)
         return err_set(err, 0,
                        "%s expands to more than %" PRIu64 " times its size, which looks like a "

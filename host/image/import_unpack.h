@@ -15,6 +15,7 @@ struct unpack_options {
     uint64_t max_ratio; /* uncompressed bytes for each byte of the archive; 0: UNPACK_MAX_RATIO */
     void (*progress)(void *arg, uint64_t archive_bytes); /* NULL is allowed */
     void *arg;
+    uint64_t before; /* bytes that count for max_bytes already: of the layers below */
 };
 
 #define UNPACK_MAX_BYTES (64ull << 30)

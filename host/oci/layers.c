@@ -29,8 +29,8 @@ struct opening {
     struct store *store;
     const struct unpack_options *opt;
     const char *name;
-    uint64_t left;   /* bytes that the layers to come may have */
-    uint64_t packed; /* bytes of the layers before */
+    uint64_t unpacked; /* bytes of the layers before, uncompressed */
+    uint64_t packed;   /* bytes of the layers before */
     uint64_t meta;
 };
 
@@ -48,7 +48,7 @@ static int unpack(struct opening *o, const struct oci_layer *l, const char *diff
     struct unpack_result r;
     uint8_t hash[EVP_MAX_MD_SIZE];
     struct unpack_options opt = *o->opt;
-    opt.max_bytes = o->left ? o->left : 1; /* 0 would be the default */
+    opt.before = o->unpacked;
     opt.progress = on_progress;
     opt.arg = o;
     if (import_source_open_range(l->fd, l->offset, l->size, what, &src, err) < 0)
@@ -92,7 +92,7 @@ static int open_layer(struct opening *o, const struct oci_layer *l, const char *
     ret->len = (size_t)len;
     if (tree_read_layer(ret->map ? ret->map : "", ret->len, &ret->tree, err) < 0)
         return err_prefix(err, "%s", what);
-    o->left -= len;
+    o->unpacked += len;
     o->packed += l->size;
     o->meta += ret->tree->meta;
     if (o->meta > TREE_META_MAX)
@@ -126,10 +126,7 @@ int layers_open(struct store *s, const struct oci_image *image, const char *name
                 const struct unpack_options *opt, struct layers *ret, struct err *err)
 {
     cleanup_with(layers_done) struct layers l = {0};
-    struct opening o = {.store = s,
-                        .opt = opt,
-                        .name = name,
-                        .left = opt->max_bytes ? opt->max_bytes : UNPACK_MAX_BYTES};
+    struct opening o = {.store = s, .opt = opt, .name = name};
     l.v = xcalloc(image->nlayers + 2, sizeof(*l.v));
     for (size_t i = 0; i < image->nlayers; i++) {
         cleanup_free char *what = xasprintf("%s: layer %zu", name, i + 1);
