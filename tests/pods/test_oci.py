@@ -658,7 +658,7 @@ def test_bombs(user, tmp_path):
 
 def test_nonsense_archives(user, tmp_path):
     f = tmp_path / "x.tar"
-    for data, words in ((b"", "holds no files"), (b"nonsense" * 1000, "not a tar"), (b"\x1f\x8bnot gzip", "x.tar")):
+    for data, words in ((b"", "not a tar"), (b"nonsense" * 1000, "not a tar"), (b"\x1f\x8bnot gzip", "x.tar")):
         f.write_bytes(data)
         fails(user, f"docker-archive:{f}", words)
     with tarfile.open(f, "w") as t:
