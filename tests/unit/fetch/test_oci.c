@@ -85,7 +85,6 @@ static void test_bad_references(void **state)
         "docker://h.x?/a",
         "docker://h:99999/a",
         "docker://a@" DIGEST "0",
-        ,
     };
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         struct oci_ref r;
