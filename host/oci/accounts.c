@@ -15,12 +15,9 @@
 static size_t split(char *line, char *fields[FIELDS_MAX])
 {
     size_t n = 0;
-    for (char *p = line; p && n < FIELDS_MAX; n++) {
-        fields[n] = p;
-        p = strchr(p, ':');
-        if (p)
-            *p++ = '\0';
-    }
+    fields[n++] = line;
+    for (char *p = line; n < FIELDS_MAX && (p = strchr(p, ':')); fields[n++] = p)
+        *p++ = '\0';
     return n;
 }
 

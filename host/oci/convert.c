@@ -177,7 +177,7 @@ static int print(const struct ac_image_manifest *m, char **ret, size_t *ret_len,
     char *text = json_dumps(json, JSON_INDENT(2));
     json_decref(json);
     if (!text)
-        die_oom();
+        return err_set(err, 0, "can't print the manifest made of the config");
     if (ac_image_manifest_parse(text, strlen(text), &parsed, &fault) < 0) {
         ac_fault_to_err(&fault, "the manifest made of the config", err);
         free(text);
