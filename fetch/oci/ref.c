@@ -72,8 +72,6 @@ static bool component_valid(const char *s, size_t len)
 
 static bool repository_valid(const char *s)
 {
-    if (strlen(s) > NAME_MAX_BYTES)
-        return false;
     for (;;) {
         size_t n = strcspn(s, "/");
         if (!component_valid(s, n))
@@ -146,6 +144,9 @@ static int parse_registry(struct oci_ref *r, const char *rest, const char *text,
         return err_set(err, 0, "%s: \"%s\" is not a tag", text, colon + 1);
     bool official = is_docker_hub(r->registry) && !strchr(name, '/');
     r->repository = xasprintf("%s%s", official ? "library/" : "", name);
+    if (strlen(r->repository) > NAME_MAX_BYTES)
+        return err_set(err, 0, "a name of %zu bytes in a registry (%d are allowed)",
+                       strlen(r->repository), NAME_MAX_BYTES);
     r->tag = colon ? xstrdup(colon + 1) : r->digest ? NULL : xstrdup(DEFAULT_TAG);
     return 0;
 }
