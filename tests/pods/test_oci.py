@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from conftest import ACCEL, BUSYBOX
-from fetchserver import HOSTS, User, Web, authority, endless, on_terminal
+from fetchserver import HOSTS, User, Web, authority, endless, on_terminal, ranged
 from ociserver import (AUTH, CDN, CONFIG, HUB, INDEX, MANIFEST, OCI_HOSTS, REGISTRY, Image, Layer, Registry, digest,
                        docker_archive, index, layout)
 
@@ -483,6 +483,69 @@ def test_layers_come_side_by_side(user, web):
     for l in image.layers:
         r.serve("team/app", f"blobs/{digest(l.packed)}", lambda h, d=l.packed: held(h, d))
     assert len(names(user, get(user, f"{REPO}:v1"))) == 4
+
+
+def test_layer_that_breaks_off_goes_on_where_it_was(user, web):
+    layer = Layer(None).file("big", os.urandom(1 << 20))
+    image = Image([layer])
+    r = Registry(web, token="t")
+    r.push("team/app", "v1", image)
+    path = f"blobs/{digest(layer.packed)}"
+    r.serve("team/app", path, ranged(layer.packed, cut=1 << 19))
+    get(user, f"{REPO}:v1")
+    asked = [h for h in web.seen(f"/v2/team/app/{path}") if "Range" in h]
+    assert [h["Range"] for h in asked] == [f"bytes={1 << 19}-"] and asked[0]["Authorization"] == "Bearer t"
+
+
+def test_damaged_rest_of_an_earlier_download_is_fetched_anew(user, web):
+    layer = Layer(None).file("big", os.urandom(1 << 20))
+    r = Registry(web)
+    r.push("team/app", "v1", Image([layer]))
+    path = f"blobs/{digest(layer.packed)}"
+    r.serve("team/app", path, ranged(layer.packed, cut=1 << 19))
+    r2 = user.fetch(INSECURE, "--retries=0", f"{REPO}:v1")
+    assert r2.returncode == 1 and len(user.downloads()) == 1
+    part = user.data / "downloads" / user.downloads()[0]
+    part.write_bytes(b"x" * part.stat().st_size)
+    get(user, f"{REPO}:v1")
+    assert user.downloads() == []
+
+
+def test_two_processes_with_the_same_layers(user, web):
+    """Both ask for the layers, in opposite orders, and both end with the same image or their own."""
+    layers = [Layer().file(f"f{i}", os.urandom(100000)) for i in range(6)]
+    r = Registry(web)
+    r.push("team/app", "v1", Image(layers))
+    r.push("team/app", "v2", Image(layers[::-1]))
+    running = [user.start("fetch", INSECURE, *web.options(), f"{REPO}:{t}") for t in ("v1", "v2", "v1", "v2")]
+    out = [p.communicate(timeout=120) for p in running]
+    assert all(p.returncode == 0 for p in running), out
+    assert out[0][0] == out[2][0] != out[1][0] == out[3][0]
+    # Several images of one command, too.
+    user("image", "rm", *{o[0].strip() for o in out}, check=0)
+    r3 = user.fetch(INSECURE, f"{REPO}:v1", f"{REPO}:v2", check=0)
+    assert r3.stdout == out[0][0] + out[1][0]
+
+
+def test_a_fetch_that_is_killed_leaves_nothing_that_is_seen(user, web):
+    image = Image([Layer().file("a", os.urandom(1000)), Layer().file("b")])
+    r = Registry(web)
+    r.push("team/app", "v1", image)
+    reached, go = threading.Event(), threading.Event()
+
+    def held(h):
+        reached.set()
+        go.wait(60)
+        h.hang_up()
+    r.serve("team/app", f"blobs/{digest(image.layers[1].packed)}", held)
+    p = user.start("fetch", INSECURE, *web.options(), f"{REPO}:v1")
+    assert reached.wait(60)
+    p.kill()
+    p.communicate()
+    go.set()
+    assert user.images() == {} and list((user.data / "blobs").iterdir()) == []
+    r.push("team/app", "v1", image)
+    get(user, f"{REPO}:v1")
 
 
 def test_progress_on_a_terminal(user, web, sample):
