@@ -13,13 +13,16 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "host/image/build_tar.h"
 #include "host/image/import_source.h"
 #include "host/image/store_db.h"
 #include "host/image/tree-build.h"
 
+#define END_OF_TAR (2 * ACI_TAR_BLOCK)
+
 /* The last one may be made up: the directories that layers_add_dir() adds. */
 struct layer {
-    void *map; /* NULL for an empty file */
+    void *map; /* NULL for a layer that is made up */
     size_t len;
     struct tree *tree;
 };
@@ -75,22 +78,45 @@ static int temp_file(struct store *s, struct err *err)
     return fd;
 }
 
+/*
+ * Some writers end a layer with its last file and leave out the padding and the two empty blocks
+ * behind it; readers get them from us. The file is ours alone and its hash is taken already.
+ */
+static int map_layer(int fd, uint64_t len, const char *what, struct layer *ret, struct err *err)
+{
+    uint64_t padded = len + tar_padding(len) + END_OF_TAR;
+    if (ftruncate(fd, (off_t)padded) < 0)
+        return err_set(err, errno, "can't unpack %s", what);
+    void *map = mmap(NULL, (size_t)padded, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED)
+        return err_set(err, errno, "can't map %s", what);
+    ret->map = map;
+    ret->len = (size_t)padded;
+    return 0;
+}
+
+/* The content of files must not be made of that padding. */
+static int check_end(const struct tree *t, uint64_t len, struct err *err)
+{
+    for (struct tree_node *n = t->root; n; n = tree_next(t->root, n)) {
+        const struct tree_inode *i = n->inode;
+        const struct tree_extent *last = i->nextents ? &i->extents[i->nextents - 1] : NULL;
+        if (last && last->tar_off + last->len > len)
+            return err_set(err, 0, "the tar is cut off in the file %.255s", n->name);
+    }
+    return 0;
+}
+
 static int open_layer(struct opening *o, const struct oci_layer *l, const char *diff_id,
                       const char *what, struct layer *ret, struct err *err)
 {
     uint64_t len;
     cleanup_close int fd = temp_file(o->store, err);
-    if (fd < 0 || unpack(o, l, diff_id, what, fd, &len, err) < 0)
+    if (fd < 0 || unpack(o, l, diff_id, what, fd, &len, err) < 0 ||
+        map_layer(fd, len, what, ret, err) < 0)
         return -1;
-    if (len) {
-        ret->map = mmap(NULL, (size_t)len, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (ret->map == MAP_FAILED) {
-            ret->map = NULL;
-            return err_set(err, errno, "can't map %s", what);
-        }
-    }
-    ret->len = (size_t)len;
-    if (tree_read_layer(ret->map ? ret->map : "", ret->len, &ret->tree, err) < 0)
+    if (tree_read_layer(ret->map, ret->len, &ret->tree, err) < 0 ||
+        check_end(ret->tree, len, err) < 0)
         return err_prefix(err, "%s", what);
     o->unpacked += len;
     o->packed += l->size;

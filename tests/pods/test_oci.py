@@ -221,6 +221,18 @@ def test_compressions_and_an_empty_layer_give_one_image(user):
     assert len(ids) == 1
 
 
+def test_layer_without_its_end(user, tmp_path):
+    """umoci insert leaves out the padding of the last file and the empty blocks; a cut in a file is no layer."""
+    class Cut(Layer):
+        plain = Layer().file("a", "x" * 600).plain[:512 + 600]
+    image = one(user, Cut())
+    assert text(user, image, "a") == "x" * 600
+    for end in (512 + 599, 512, 511, 100):
+        Cut.plain = Layer().file("a", "x" * 600).plain[:end]
+        layout(tmp_path / "l", {"v1": Image([Cut()])})
+        fails(user, f"oci:{tmp_path / 'l'}", "layer 1")
+
+
 def test_no_layers_at_all(user):
     assert names(user, one(user)) == {}
 
