@@ -790,14 +790,16 @@ def real(tmp_path):
     (bundle / "rootfs/gone").unlink()
     (bundle / "rootfs/motd").write_text("made by umoci\n")
     umoci("repack", "--image", f"{path}:v1", bundle)
+    (tmp_path / "inserted").write_text("inserted by umoci\n")  # a layer that ends without padding
+    umoci("insert", "--image", f"{path}:v1", tmp_path / "inserted", "/etc/inserted")
     umoci("config", "--image", f"{path}:v1", "--config.cmd", "/bin/sh", "--config.cmd", "-c", "--config.cmd",
-          "/bin/busybox cat /motd; /bin/busybox ls /gone || echo no gone")
+          "/bin/busybox cat /motd /etc/inserted; /bin/busybox ls /gone || echo no gone")
     return path
 
 
 def test_umoci_image_runs(user, real):
     r = user.run(INSECURE, f"oci:{real}:v1", check=0)
-    assert "made by umoci" in r.stdout and "no gone" in r.stdout
+    assert "made by umoci" in r.stdout and "inserted by umoci" in r.stdout and "no gone" in r.stdout
 
 
 def test_skopeo_copies_run_and_are_the_same_image(user, real, tmp_path, web):
