@@ -39,6 +39,7 @@ struct fetch_want {
     char *url;              /* URL of the image when there is no name */
     char *file;             /* path of an archive when there is neither */
     char *oci;              /* or a reference to an OCI or Docker image (oci/ref.h), as typed */
+    char *oci_name;         /* NAME[:VERSION] that the image made of it gets; NULL: its own */
     char *signature;        /* of the URL or file, a URL or path too; NULL: with ".asc" behind it */
     struct ac_pairs labels; /* named by the user or the dependency; each has to be in the image */
     char *image_id;         /* NULL, or a whole image ID that it must have */

@@ -37,6 +37,7 @@ void fetch_want_copy(struct fetch_want *dst, const struct fetch_want *src)
     dst->url = copy_or_null(src->url);
     dst->file = copy_or_null(src->file);
     dst->oci = copy_or_null(src->oci);
+    dst->oci_name = copy_or_null(src->oci_name);
     dst->signature = copy_or_null(src->signature);
     dst->image_id = copy_or_null(src->image_id);
     ac_pairs_copy(&dst->labels, &src->labels);
@@ -48,6 +49,7 @@ void fetch_want_done(struct fetch_want *w)
     free(w->url);
     free(w->file);
     free(w->oci);
+    free(w->oci_name);
     free(w->signature);
     free(w->image_id);
     ac_pairs_done(&w->labels);
@@ -96,6 +98,7 @@ char *want_key(const struct fetch_want *w)
     add_part(&b, w->url);
     add_part(&b, w->file);
     add_part(&b, w->oci);
+    add_part(&b, w->oci_name);
     add_part(&b, w->signature);
     add_part(&b, w->image_id);
     buf_printf(&b, "%d:%d:%llu", w->dependency, w->has_size, (unsigned long long)w->size);

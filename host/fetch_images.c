@@ -15,6 +15,7 @@
 #include "host/cli.h"
 #include "host/fetch_store.h"
 #include "host/image/imgref.h"
+#include "schema/text.h"
 #include "schema/value.h"
 
 void fetch_request_init(struct fetch_request *o)
@@ -120,6 +121,7 @@ static int want_of(struct store *s, const struct fetch_request *o, const char *t
         if (o->signature)
             return err_set(err, 0, "--signature is for ACIs, not for %s", text);
         ret->oci = oci_ref_text(&oci);
+        ret->oci_name = o->image_name ? xstrdup(o->image_name) : NULL;
         return 0;
     }
     if (imgref_parse(text, &ref, err) < 0)
@@ -148,6 +150,20 @@ static int want_of(struct store *s, const struct fetch_request *o, const char *t
     return 0;
 }
 
+/* NAME[:VERSION], for one OCI or Docker image. */
+static int check_image_name(const char *text, char *const *refs, size_t n, struct err *err)
+{
+    struct ac_image_name name;
+    struct ac_fault fault;
+    if (n != 1 || !oci_ref_is(refs[0]))
+        return err_set(err, 0, "--image-name is for one OCI or Docker image");
+    if (ac_image_name_parse(text, &name, &fault) < 0)
+        return err_set(err, 0, "--image-name: \"%s\": %s", text, fault.msg);
+    bool more = name.labels.n > (ac_pairs_get(&name.labels, "version") ? 1 : 0);
+    ac_image_name_done(&name);
+    return more ? err_set(err, 0, "--image-name: \"%s\" is not NAME[:VERSION]", text) : 0;
+}
+
 int fetch_references(struct store *s, const char *data_dir, const struct fetch_request *o,
                      char *const *refs, size_t n, struct aci_id *ret, struct err *err)
 {
@@ -155,6 +171,8 @@ int fetch_references(struct store *s, const char *data_dir, const struct fetch_r
     cleanup_free struct fetch_image *images = xcalloc(n, sizeof(*images));
     if (o->signature && n != 1)
         return err_set(err, 0, "--signature is for one file or URL, not for %zu", n);
+    if (o->image_name && check_image_name(o->image_name, refs, n, err) < 0)
+        return -1;
     for (size_t i = 0; i < n; i++, w.n++)
         if (want_of(s, o, refs[i], &w.v[i], err) < 0)
             return -1;

@@ -55,7 +55,8 @@ static void remember(struct oci_job *o, const char *text)
 
 static char *conversion_text(const struct oci_image *image)
 {
-    return xasprintf("oci-config:" CONVERSION ":%s", image->digest);
+    return xasprintf("oci-config:" CONVERSION ":%s%s%s", image->digest, image->name ? ":" : "",
+                     image->name ? image->name : "");
 }
 
 static int check_platform(const struct oci_job *o, struct err *err)
@@ -161,13 +162,13 @@ static int fetch(struct oci_job *o, struct err *err)
     if (!registry)
         return oci_local_fetch(o, err);
     /* What a digest means never changes. */
-    int r = pull != FETCH_NEWER || o->ref.digest ? take_recorded(o, o->text, err) : 1;
+    int r = pull != FETCH_NEWER || o->ref.digest ? take_recorded(o, o->key, err) : 1;
     if (r == 1 && pull == FETCH_NEVER)
         return err_set(err, 0, "%s is not in the store, and --pull=never", o->text);
     if (r == 1) {
         r = oci_registry_fetch(o, err);
         if (r == 0)
-            remember(o, o->text);
+            remember(o, o->key);
     }
     return r;
 }
@@ -178,10 +179,14 @@ int oci_fetch(struct job *j, struct err *err)
     if (oci_ref_parse(j->want->oci, &o.ref, err) < 0)
         return -1;
     o.text = oci_ref_text(&o.ref);
+    o.image.name = j->want->oci_name;
+    o.key =
+        xasprintf("%s%s%s", o.text, o.image.name ? " as " : "", o.image.name ? o.image.name : "");
     j->url = o.text;
     int r = fetch(&o, err);
     j->url = NULL;
     free(o.text);
+    free(o.key);
     oci_ref_done(&o.ref);
     oci_config_done(&o.image.config);
     free(o.image.layers);

@@ -25,6 +25,7 @@ struct oci_layer {
 struct oci_image {
     char digest[OCI_DIGEST_MAX + 1]; /* SHA-256 of the config; Docker's image ID */
     struct oci_config config;
+    const char *name;         /* NAME[:VERSION] that it is to have; NULL: one made of the digest */
     struct oci_layer *layers; /* the lowest first; as many as config.diff_ids */
     size_t nlayers;
 };

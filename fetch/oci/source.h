@@ -11,7 +11,8 @@
 struct oci_job {
     struct job *j;
     struct oci_ref ref;
-    char *text; /* the reference in full: for messages, records and the origin */
+    char *text; /* the reference in full: for messages and the origin */
+    char *key;  /* the same with the name that the image is to have: for records */
     struct oci_image image;
 };
 

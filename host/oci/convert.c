@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "host/oci/accounts.h"
 #include "host/oci/convert_list.h"
+#include "schema/text.h"
 #include "schema/types.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -138,24 +139,33 @@ static void add_annotations(const struct oci_image *image, struct ac_image_manif
 }
 
 /*
- * Name and version say what the image is and not where it was found, so that one image has one ID
- * whatever it is called in whichever registry.
+ * Unless the user gave them, name and version say what the image is and not where it was found, so
+ * that one image has one ID whatever it is called in whichever registry.
  */
-static void add_names(const struct oci_image *image, struct ac_image_manifest *m)
+static int add_names(const struct oci_image *image, struct ac_image_manifest *m, struct err *err)
 {
     const struct oci_config *c = &image->config;
+    struct ac_image_name given = {0};
+    struct ac_fault fault;
+    if (image->name && ac_image_name_parse(image->name, &given, &fault) < 0)
+        return err_set(err, 0, "the name \"%s\": %s", image->name, fault.msg);
+    const char *version = ac_pairs_get(&given.labels, "version");
     m->ac_version = xstrdup(AC_VERSION);
-    m->name = xasprintf("oci/%.*s", SHORT_ID, strchr(image->digest, ':') + 1);
-    ac_pairs_add(&m->labels, "version", image->digest);
+    m->name = given.name ? xstrdup(given.name)
+                         : xasprintf("oci/%.*s", SHORT_ID, strchr(image->digest, ':') + 1);
+    ac_pairs_add(&m->labels, "version", version && *version ? version : image->digest);
+    ac_image_name_done(&given);
     ac_pairs_add(&m->labels, "os", c->os);
     ac_pairs_add(&m->labels, "arch", oci_arch(c->arch, c->variant));
+    return 0;
 }
 
 static int fill(const struct oci_image *image, const struct convert_accounts *accounts,
                 struct ac_image_manifest *m, struct ac_strings *w, struct err *err)
 {
     const struct oci_config *c = &image->config;
-    add_names(image, m);
+    if (add_names(image, m, err) < 0)
+        return -1;
     m->has_app = true;
     add_exec(c, &m->app);
     if (add_user(c, accounts, &m->app, err) < 0)

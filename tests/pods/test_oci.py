@@ -339,6 +339,22 @@ def test_one_digest_is_one_image_everywhere(user, web, sample, tmp_path, authori
     assert blob(user, ids.copy().pop()).exists() and len(user.images()) == 1
 
 
+def test_a_name_of_the_users_choice(user, tmp_path, sample):
+    path = layout(tmp_path / "l", {"v1": sample})
+    own = get(user, f"oci:{path}")
+    for ref in (f"oci:{path}", f"oci:{path}:v1"):
+        named = user.fetch(INSECURE, "--image-name=example.com/thing:2.0.0", ref, check=0).stdout.strip()
+        assert named != own
+        m = manifest(user, "example.com/thing:2.0.0")
+        assert m["name"] == "example.com/thing" and m["labels"][0] == {"name": "version", "value": "2.0.0"}
+    assert get(user, f"oci:{path}") == own
+    assert manifest(user, user.fetch(INSECURE, "--image-name=x", f"oci:{path}", check=0).stdout.strip())[
+        "labels"][0]["value"].startswith("sha256:")
+    for bad in ("UPPER", "a b", "a,os=linux"):
+        fails(user, f"oci:{path}", "--image-name", args=(INSECURE, f"--image-name={bad}"))
+    fails(user, "example.com/x", "--image-name is for one OCI", args=("--image-name=a",))
+
+
 def test_tags(user, tmp_path):
     one_, two = Image([Layer().file("1")]), Image([Layer().file("2")])
     path = layout(tmp_path / "l", {"a": one_, "b": two})
