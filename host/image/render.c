@@ -124,6 +124,8 @@ static int apply_whiteouts(struct pass *p, struct tree_node **into, const struct
                            struct err *err)
 {
     const struct tree_whiteout *w;
+    if (p->layer->tree->nwhiteouts == 0)
+        return 0;
     size_t count = whiteouts_of(p->layer->tree, n, &w);
     if (count && !w->name) {
         struct tree_node *old = *into;
