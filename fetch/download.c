@@ -61,6 +61,22 @@ int download_area_open(const char *data_dir, int *ret_fd, struct err *err)
     return 0;
 }
 
+int download_area_temp(int area, struct err *err)
+{
+    int fd = openat(area, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return fd;
+    if (errno != EOPNOTSUPP && errno != EISDIR)
+        return err_set(err, errno, "can't create a file in the downloads directory");
+    char name[64];
+    snprintf(name, sizeof(name), "unnamed.%ld.part", (long)gettid());
+    fd = openat(area, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_set(err, errno, "can't create a file in the downloads directory");
+    (void)unlinkat(area, name, 0);
+    return fd;
+}
+
 /* The lock is on the file that has the name now, not on one that its holder has removed. */
 static int lock_file(struct net *n, struct download *d, const char *name, struct err *err)
 {
@@ -318,6 +334,7 @@ int download_run(struct net *n, struct download *d, const struct download_option
     struct http_request req = {
         .url = &d->url,
         .max_bytes = UINT64_MAX,
+        .bearer = opt->bearer,
         .begin = on_begin,
         .data = on_data,
         .give_up = opt->give_up ? on_give_up : NULL,

@@ -25,6 +25,9 @@ struct err;
  */
 int download_area_open(const char *data_dir, int *ret_fd, struct err *err);
 
+/* A file without a name in that directory: gone when it is closed. The descriptor, or -1. */
+int download_area_temp(int area, struct err *err);
+
 /* One URL's file, locked. Zero-initialise with fd -1; download_close() releases it. */
 struct download {
     int area; /* borrowed */
@@ -46,6 +49,7 @@ struct download_options {
     uint64_t max_bytes; /* the file must not be longer */
     bool exact;         /* …nor shorter (the size that a dependency declares) */
     const char *etag;   /* 304 is an answer too: nothing is downloaded then */
+    const char *bearer; /* as in struct http_request */
     struct growth *growth;
     void (*progress)(void *arg, uint64_t done, uint64_t total); /* total 0: not known */
     bool (*give_up)(void *arg); /* asked now and then: true ends it with ECANCELED */

@@ -18,6 +18,7 @@
 #include "schema/manifest.h"
 
 struct err;
+struct oci_image;
 
 #define FETCH_IMAGES_MAX 256 /* images of one command, with all dependencies (DEP-08) */
 #define FETCH_DEPTH_MAX  64  /* dependencies of dependencies */
@@ -37,6 +38,8 @@ struct fetch_want {
     char *name;             /* image name, or NULL */
     char *url;              /* URL of the image when there is no name */
     char *file;             /* path of an archive when there is neither */
+    char *oci;              /* or a reference to an OCI or Docker image (oci/ref.h), as typed */
+    char *oci_name;         /* NAME[:VERSION] that the image made of it gets; NULL: its own */
     char *signature;        /* of the URL or file, a URL or path too; NULL: with ".asc" behind it */
     struct ac_pairs labels; /* named by the user or the dependency; each has to be in the image */
     char *image_id;         /* NULL, or a whole image ID that it must have */
@@ -106,6 +109,13 @@ struct fetch_sink {
      */
     int (*import)(void *arg, int fd, const struct fetch_origin *origin, struct fetch_check *check,
                   struct fetch_image *ret, struct err *err);
+    /*
+     * Makes an image of the layers and the config of an OCI image and imports it; otherwise as
+     * import(). The layers have not been compared with their diff IDs yet.
+     */
+    int (*import_layers)(void *arg, const struct oci_image *image,
+                         const struct fetch_origin *origin, struct fetch_check *check,
+                         struct fetch_image *ret, struct err *err);
     /* The passphrase of an encrypted archive, NUL-terminated; 0, or -1 when there is none. */
     int (*passphrase)(void *arg, const char *what, char *out, size_t cap, struct err *err);
     /* NULL is allowed. */

@@ -93,6 +93,15 @@ static void note_range(struct headers *h, const char *value)
     h->range_total = total;
 }
 
+static void note_challenge(struct headers *h, const char *value)
+{
+    char *old = h->www_authenticate;
+    if (old && strlen(old) + strlen(value) > HEADER_AUTH_MAX)
+        return;
+    h->www_authenticate = xasprintf("%s%s%s", old ? old : "", old ? ", " : "", value);
+    free(old);
+}
+
 static void note(struct headers *h, const char *name, const char *value, int64_t now)
 {
     if (strcasecmp(name, "etag") == 0)
@@ -107,6 +116,8 @@ static void note(struct headers *h, const char *name, const char *value, int64_t
         note_cache_control(h, value);
     else if (strcasecmp(name, "retry-after") == 0)
         note_retry_after(h, value, now);
+    else if (strcasecmp(name, "www-authenticate") == 0)
+        note_challenge(h, value);
     else if (strcasecmp(name, "content-range") == 0)
         note_range(h, value);
 }
@@ -138,6 +149,7 @@ void headers_done(struct headers *h)
     free(h->last_modified);
     free(h->location);
     free(h->content_type);
+    free(h->www_authenticate);
     *h = (struct headers){0};
 }
 

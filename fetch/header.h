@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #define HEADER_VALUE_MAX 1024              /* longest value that is kept */
+#define HEADER_AUTH_MAX  8192              /* all challenges together */
 #define HEADER_AGE_MAX   (30u * 24 * 3600) /* a server can't ask for more than 30 days of trust */
 
 /* What a response said about itself. Zero-initialise; headers_done() releases it. */
@@ -16,8 +17,9 @@ struct headers {
     char *last_modified; /* as it came */
     char *location;
     char *content_type;
-    uint64_t max_age; /* Cache-Control: seconds that the response stays fresh, bounded */
-    bool no_store;    /* Cache-Control: no-store */
+    char *www_authenticate; /* all of them, with commas between */
+    uint64_t max_age;       /* Cache-Control: seconds that the response stays fresh, bounded */
+    bool no_store;          /* Cache-Control: no-store */
     bool has_retry_after;
     uint64_t retry_after; /* seconds; an HTTP date was turned into seconds from now */
     bool has_range;       /* Content-Range of a 206 */

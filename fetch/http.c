@@ -134,14 +134,29 @@ static int on_tick(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off
             die_oom();                                                                             \
     } while (0)
 
+static bool same_origin(const struct url *a, const struct url *b)
+{
+    return a->https == b->https && a->port == b->port && str_eq(a->host, b->host);
+}
+
+static void set_bearer(struct hop *hop, const char *token)
+{
+    SET(hop->h, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+    SET(hop->h, CURLOPT_XOAUTH2_BEARER, token);
+}
+
+/* What the server of the request gave us goes to no other; it goes before what is configured. */
 static void set_auth(struct hop *hop)
 {
+    if (hop->req->bearer && same_origin(hop->req->url, &hop->r->url)) {
+        set_bearer(hop, hop->req->bearer);
+        return;
+    }
     const struct auth_entry *e = auth_find(net_auth(hop->net), &hop->r->url);
     if (!e || net_opt(hop->net)->insecure_tls)
         return;
     if (e->token) {
-        SET(hop->h, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
-        SET(hop->h, CURLOPT_XOAUTH2_BEARER, e->token);
+        set_bearer(hop, e->token);
     } else {
         SET(hop->h, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         SET(hop->h, CURLOPT_USERNAME, e->user);
@@ -160,7 +175,8 @@ static struct curl_slist *add_line(struct curl_slist *list, const char *name, co
 
 static struct curl_slist *request_headers(const struct http_request *req)
 {
-    struct curl_slist *list = add_line(NULL, "Accept", req->page ? "text/html, */*;q=0.5" : "*/*");
+    const char *any = req->page ? "text/html, */*;q=0.5" : "*/*";
+    struct curl_slist *list = add_line(NULL, "Accept", req->accept ? req->accept : any);
     if (req->etag)
         list = add_line(list, "If-None-Match", req->etag);
     if (req->range_from) {
@@ -233,11 +249,17 @@ static int perform(struct hop *hop, uint64_t timeout_ms, struct err *err)
     return transfer_failure(hop, code, detail, err);
 }
 
-static int status_failure(struct net *n, struct http_response *r, struct err *err)
+static int status_failure(struct net *n, const struct http_request *req, struct http_response *r,
+                          struct err *err)
 {
     const struct auth_entry *e = auth_find(net_auth(n), &r->url);
     long s = r->status;
     r->temporary = s == 408 || s == 429 || s == 500 || s == 502 || s == 503 || s == 504;
+    if ((s == 401 || s == 403) && req->bearer && same_origin(req->url, &r->url))
+        return err_set(err, EACCES,
+                       "%s: the server refuses the token that it asked for (status %ld); what is "
+                       "wanted may not exist, or needs credentials",
+                       r->url.text, s);
     if ((s == 401 || s == 403) && e && !net_opt(n)->insecure_tls)
         return err_set(err, EACCES, "%s: the server refuses the credentials from %s (status %ld)",
                        r->url.text, e->file, s);
@@ -318,7 +340,7 @@ int http_get(struct net *n, const struct http_request *req, struct http_response
         if (is_success(req, r->status))
             return 0;
         if (!is_redirect(r->status))
-            return status_failure(n, r, err);
+            return status_failure(n, req, r, err);
         if (follow(n, r, err) < 0)
             return -1;
     }
@@ -353,19 +375,16 @@ static int start_anew(void *arg, const struct http_response *r, struct err *err)
     return 0;
 }
 
-int http_get_small(struct net *n, const struct url *url, bool page, size_t max, struct buf *ret,
-                   struct http_response *r, struct err *err)
+int http_get_body(struct net *n, const struct http_request *what, size_t max, struct buf *ret,
+                  struct http_response *r, struct err *err)
 {
     cleanup_with(buf_free) struct buf body = {0};
-    struct http_request req = {
-        .url = url,
-        .max_bytes = max,
-        .timeout_ms = net_opt(n)->page_timeout_ms,
-        .page = page,
-        .begin = start_anew,
-        .data = add_data,
-        .arg = &body,
-    };
+    struct http_request req = *what;
+    req.max_bytes = max;
+    req.timeout_ms = net_opt(n)->page_timeout_ms;
+    req.begin = start_anew;
+    req.data = add_data;
+    req.arg = &body;
     unsigned attempt = 1;
     while (http_get(n, &req, r, err) < 0)
         if (!http_try_again(n, r, ++attempt))
@@ -373,6 +392,12 @@ int http_get_small(struct net *n, const struct url *url, bool page, size_t max, 
     *ret = body;
     body = (struct buf){0};
     return 0;
+}
+
+int http_get_small(struct net *n, const struct url *url, bool page, size_t max, struct buf *ret,
+                   struct http_response *r, struct err *err)
+{
+    return http_get_body(n, &(struct http_request){.url = url, .page = page}, max, ret, r, err);
 }
 
 void http_response_done(struct http_response *r)

@@ -35,6 +35,8 @@ struct http_request {
     const char *etag;     /* If-None-Match, or NULL; then 304 is a success too */
     uint64_t range_from;  /* 0: the whole */
     const char *if_range; /* validator for range_from */
+    const char *accept;   /* media types, or NULL: any */
+    const char *bearer;   /* a token for the host of `url`, and for no other; or NULL */
     int (*begin)(void *arg, const struct http_response *r, struct err *err); /* before the body */
     int (*data)(void *arg, const void *data, size_t len, struct err *err);
     bool (*give_up)(void *arg); /* asked now and then: true ends it with ECANCELED; NULL: never */
@@ -63,6 +65,10 @@ bool http_try_again(struct net *n, const struct http_response *r, unsigned attem
  */
 int http_get_small(struct net *n, const struct url *url, bool page, size_t max, struct buf *ret,
                    struct http_response *r, struct err *err);
+
+/* The same for a request that says more: url, accept and bearer are taken from it. */
+int http_get_body(struct net *n, const struct http_request *what, size_t max, struct buf *ret,
+                  struct http_response *r, struct err *err);
 
 void http_response_done(struct http_response *r);
 

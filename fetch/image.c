@@ -45,8 +45,7 @@ static int find(struct job *j, const struct fetch_want *want, struct fetch_image
     return r;
 }
 
-/* The image of the store that the request means: 0 and it is taken, 1 when there is none, or -1. */
-static int take_from_store(struct job *j, const struct fetch_want *want, struct err *err)
+int job_take_from_store(struct job *j, const struct fetch_want *want, struct err *err)
 {
     cleanup_with(fetch_image_done) struct fetch_image image = {0};
     int r = find(j, want, &image, err);
@@ -178,7 +177,7 @@ static int fetch_locked(struct job *j, struct download *d, const struct url *sig
     char signer[PGP_FPR_MAX + 1] = "";
     bool current = find_recorded(j, &d->record, &known) == 0;
     if (current && record_fresh(&d->record, time(NULL)))
-        return take_from_store(j, &(struct fetch_want){.image_id = known.id}, err);
+        return job_take_from_store(j, &(struct fetch_want){.image_id = known.id}, err);
     cleanup_free char *etag = current ? copy_string(d->record.etag) : NULL;
     struct err e;
     int result = download(j, d, signature, etag, &r, signer, &e);
@@ -201,7 +200,7 @@ static int fetch_locked(struct job *j, struct download *d, const struct url *sig
         d->record.checked = time(NULL);
         d->record.max_age = r.headers.max_age;
         (void)download_save_record(d, NULL);
-        return take_from_store(j, &(struct fetch_want){.image_id = known.id}, err);
+        return job_take_from_store(j, &(struct fetch_want){.image_id = known.id}, err);
     }
     d->worth_keeping = true; /* until it is imported */
     result = is_web_page(d->fd) ? web_page(d, err)
@@ -230,8 +229,9 @@ static int fetch_from(struct job *j, const char *image_url, const char *signatur
     j->url = d.url.text;
     int r = 1;
     if (d.waited) /* somebody else has just fetched the same */
-        r = j->cmd->opt->pull == FETCH_MISSING && j->want->name ? take_from_store(j, j->want, err)
-                                                                : 1;
+        r = j->cmd->opt->pull == FETCH_MISSING && j->want->name
+                ? job_take_from_store(j, j->want, err)
+                : 1;
     if (r == 1)
         r = fetch_locked(j, &d, j->cmd->opt->insecure_image ? NULL : &signature, err);
     j->url = NULL;
@@ -287,7 +287,7 @@ static int take_recorded(struct job *j, struct err *err)
     record_load(area, name, u.text, &rec);
     if (find_recorded(j, &rec, &known) != 0)
         return 1;
-    return take_from_store(j, &(struct fetch_want){.image_id = known.id}, err);
+    return job_take_from_store(j, &(struct fetch_want){.image_id = known.id}, err);
 }
 
 /* What the store has already, as far as the policy is content with it: as above. */
@@ -296,7 +296,7 @@ static int look_in_store(struct job *j, struct err *err)
     enum fetch_pull pull = j->cmd->opt->pull;
     int r = 1;
     if (j->want->image_id || (pull != FETCH_NEWER && j->want->name))
-        r = take_from_store(j, j->want, err);
+        r = job_take_from_store(j, j->want, err);
     else if (pull != FETCH_NEWER && j->want->url)
         r = take_recorded(j, err);
     if (r == 1 && pull == FETCH_NEVER)
@@ -312,11 +312,13 @@ int image_get(struct fetch_command *cmd, size_t number, const struct fetch_want 
     check->cmd = cmd;
     check->want = want;
     check->what = what;
-    int r = want->file ? 1 : look_in_store(&j, err);
+    int r = want->file || want->oci ? 1 : look_in_store(&j, err);
     if (r != 1)
         return r;
     if (want->file)
         return local_fetch(&j, err);
+    if (want->oci)
+        return oci_fetch(&j, err);
     if (!want->name && !want->url)
         return err_set(err, ENOENT, "%s is not in the store", what);
     return want->name ? fetch_discovered(&j, err) : fetch_from(&j, want->url, want->signature, err);

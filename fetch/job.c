@@ -51,23 +51,6 @@ static int import(struct job *j, int fd, const char *signer, struct err *err)
     return result;
 }
 
-/* A file without a name in the downloads directory. */
-static int open_temp(int area, size_t number, struct err *err)
-{
-    int fd = openat(area, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        return fd;
-    if (errno != EOPNOTSUPP && errno != EISDIR)
-        return err_set(err, errno, "can't create a file in the downloads directory");
-    char name[64];
-    snprintf(name, sizeof(name), "decrypt.%ld.%zu.part", (long)getpid(), number);
-    fd = openat(area, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return err_set(err, errno, "can't create a file in the downloads directory");
-    (void)unlinkat(area, name, 0);
-    return fd;
-}
-
 /* The passphrase is asked for first: without one, nothing is written. */
 static int ask_passphrase(struct job *j, char *out, size_t cap, struct err *err)
 {
@@ -87,7 +70,7 @@ static int decrypt(struct job *j, int in, const char *passphrase, int *ret, stru
     int area = command_area(j->cmd, err);
     if (area < 0)
         return -1;
-    cleanup_close int out = open_temp(area, j->number, err);
+    cleanup_close int out = download_area_temp(area, err);
     if (out < 0 ||
         decrypt_file(in, passphrase, out, max ? max : FETCH_DECRYPTED_MAX, j->check->what, err) < 0)
         return -1;

@@ -17,6 +17,12 @@ struct job {
     uint64_t done, total;
 };
 
+/*
+ * Takes the image of the store that the request means: 0, 1 when there is none, or -1. It is
+ * checked as a new one is.
+ */
+int job_take_from_store(struct job *j, const struct fetch_want *want, struct err *err);
+
 /* News for the user. */
 void job_tell(struct job *j, enum fetch_stage stage, const char *signer);
 
@@ -25,6 +31,9 @@ void job_tell(struct job *j, enum fetch_stage stage, const char *signer);
  * that is needed, and imports. The descriptor stays the caller's.
  */
 int job_take_verified(struct job *j, int fd, const char *signer, struct err *err);
+
+/* An OCI or Docker image, from wherever (oci/fetch.c). */
+int oci_fetch(struct job *j, struct err *err);
 
 /* An archive on this machine, with its signature beside it (local.c). */
 int local_fetch(struct job *j, struct err *err);

@@ -36,6 +36,8 @@ void fetch_want_copy(struct fetch_want *dst, const struct fetch_want *src)
     dst->name = copy_or_null(src->name);
     dst->url = copy_or_null(src->url);
     dst->file = copy_or_null(src->file);
+    dst->oci = copy_or_null(src->oci);
+    dst->oci_name = copy_or_null(src->oci_name);
     dst->signature = copy_or_null(src->signature);
     dst->image_id = copy_or_null(src->image_id);
     ac_pairs_copy(&dst->labels, &src->labels);
@@ -46,6 +48,8 @@ void fetch_want_done(struct fetch_want *w)
     free(w->name);
     free(w->url);
     free(w->file);
+    free(w->oci);
+    free(w->oci_name);
     free(w->signature);
     free(w->image_id);
     ac_pairs_done(&w->labels);
@@ -62,7 +66,7 @@ void fetch_image_done(struct fetch_image *i)
 char *fetch_want_text(const struct fetch_want *w)
 {
     struct buf b = {0};
-    const char *own[] = {w->name, w->url, w->file, w->image_id, ""};
+    const char *own[] = {w->name, w->url, w->file, w->oci, w->image_id, ""};
     size_t first = 0;
     while (!own[first])
         first++;
@@ -93,6 +97,8 @@ char *want_key(const struct fetch_want *w)
     add_part(&b, w->name);
     add_part(&b, w->url);
     add_part(&b, w->file);
+    add_part(&b, w->oci);
+    add_part(&b, w->oci_name);
     add_part(&b, w->signature);
     add_part(&b, w->image_id);
     buf_printf(&b, "%d:%d:%llu", w->dependency, w->has_size, (unsigned long long)w->size);

@@ -33,6 +33,8 @@ int cmd_fetch(const struct command *self, int argc, char **argv)
         {0, "dir", OPT_STRING, &dir, "DIR", "data directory"},
         {'q', "quiet", OPT_FLAG, &o.quiet, NULL, "no progress"},
         {0, "no-dependencies", OPT_FLAG, &o.no_dependencies, NULL, "only what is given"},
+        {0, "image-name", OPT_STRING, &o.image_name, "NAME[:VERSION]",
+         "name of the image made of the one OCI or Docker image given"},
         FETCH_OPTIONS(o),
         {0},
     };

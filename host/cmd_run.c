@@ -14,6 +14,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fetch/oci/ref.h"
 #include "host/cli.h"
 #include "host/fetch_images.h"
 #include "host/image/store.h"
@@ -78,13 +79,23 @@ static struct ac_pod_app *add_app(struct ac_pod_manifest *pod)
     return app;
 }
 
-static int add_image(struct podimages *images, const struct aci_id *id, const struct run_options *o,
-                     struct ac_pod_manifest *pod, struct err *err)
+/* What an app is called after: the image, or what the user calls it where the image has no name. */
+static char *base_name(const char *ref, const char *image_name)
+{
+    cleanup_with(oci_ref_done) struct oci_ref oci = {0};
+    if (oci_ref_is(ref) && oci_ref_parse(ref, &oci, NULL) == 0)
+        return oci_ref_leaf(&oci);
+    return xstrdup(image_name);
+}
+
+static int add_image(struct podimages *images, const char *ref, const struct aci_id *id,
+                     const struct run_options *o, struct ac_pod_manifest *pod, struct err *err)
 {
     struct reify_image image;
     if (podimages_get(images, id, &image, err) < 0)
         return -1;
-    char *name = o->name ? xstrdup(o->name) : reify_app_name(pod, image.manifest->name);
+    cleanup_free char *base = base_name(ref, image.manifest->name);
+    char *name = o->name ? xstrdup(o->name) : reify_app_name(pod, base);
     struct ac_pod_app *app = add_app(pod);
     app->name = name;
     app->image_id = xstrdup(image.id);
@@ -107,7 +118,7 @@ static int assemble(struct podimages *images, char **refs, size_t n, const struc
     struct ac_pod_manifest *pod = xcalloc(1, sizeof(*pod));
     pod->ac_version = xstrdup(AC_VERSION);
     for (size_t i = 0; i < n; i++)
-        if (add_image(images, &ids[i], o, pod, err) < 0) {
+        if (add_image(images, refs[i], &ids[i], o, pod, err) < 0) {
             ac_pod_manifest_free(pod);
             return -1;
         }

@@ -11,9 +11,11 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fetch/oci/ref.h"
 #include "host/cli.h"
 #include "host/fetch_store.h"
 #include "host/image/imgref.h"
+#include "schema/text.h"
 #include "schema/value.h"
 
 void fetch_request_init(struct fetch_request *o)
@@ -83,7 +85,8 @@ static bool all_in_store(struct store *s, const struct fetch_request *o, const s
     if (pull_of(o) == FETCH_NEWER)
         return false;
     for (size_t i = 0; i < w->n; i++)
-        if (w->v[i].file || w->v[i].url || !fetch_store_complete(s, &w->v[i], !o->no_dependencies))
+        if (w->v[i].file || w->v[i].url || w->v[i].oci ||
+            !fetch_store_complete(s, &w->v[i], !o->no_dependencies))
             return false;
     return true;
 }
@@ -115,9 +118,19 @@ static int want_of(struct store *s, const struct fetch_request *o, const char *t
 {
     cleanup_with(imgref_done) struct imgref ref = {0};
     struct aci_id id;
+    *ret = (struct fetch_want){0};
+    if (oci_ref_is(text)) {
+        cleanup_with(oci_ref_done) struct oci_ref oci = {0};
+        if (oci_ref_parse(text, &oci, err) < 0)
+            return -1;
+        if (o->signature)
+            return err_set(err, 0, "--signature is for ACIs, not for %s", text);
+        ret->oci = oci_ref_text(&oci);
+        ret->oci_name = o->image_name ? xstrdup(o->image_name) : NULL;
+        return 0;
+    }
     if (imgref_parse(text, &ref, err) < 0)
         return -1;
-    *ret = (struct fetch_want){0};
     switch (ref.kind) {
     case IMGREF_FILE:
         if (!str_ends(ref.text, ".aci"))
@@ -142,6 +155,20 @@ static int want_of(struct store *s, const struct fetch_request *o, const char *t
     return 0;
 }
 
+/* NAME[:VERSION], for one OCI or Docker image. */
+static int check_image_name(const char *text, char *const *refs, size_t n, struct err *err)
+{
+    struct ac_image_name name;
+    struct ac_fault fault;
+    if (n != 1 || !oci_ref_is(refs[0]))
+        return err_set(err, 0, "--image-name is for one OCI or Docker image");
+    if (ac_image_name_parse(text, &name, &fault) < 0)
+        return err_set(err, 0, "--image-name: \"%s\": %s", text, fault.msg);
+    bool more = name.labels.n > (ac_pairs_get(&name.labels, "version") ? 1 : 0);
+    ac_image_name_done(&name);
+    return more ? err_set(err, 0, "--image-name: \"%s\" is not NAME[:VERSION]", text) : 0;
+}
+
 int fetch_references(struct store *s, const char *data_dir, const struct fetch_request *o,
                      char *const *refs, size_t n, struct aci_id *ret, struct err *err)
 {
@@ -149,6 +176,8 @@ int fetch_references(struct store *s, const char *data_dir, const struct fetch_r
     cleanup_free struct fetch_image *images = xcalloc(n, sizeof(*images));
     if (o->signature && n != 1)
         return err_set(err, 0, "--signature is for one file or URL, not for %zu", n);
+    if (o->image_name && check_image_name(o->image_name, refs, n, err) < 0)
+        return -1;
     for (size_t i = 0; i < n; i++, w.n++)
         if (want_of(s, o, refs[i], &w.v[i], err) < 0)
             return -1;

@@ -14,8 +14,9 @@ struct err;
 struct fetch_request {
     struct network_options network;
     struct unpack_options unpack;
-    const char *pull;      /* never, missing or newer */
-    const char *signature; /* of the one file or URL that is given */
+    const char *pull;       /* never, missing or newer */
+    const char *signature;  /* of the one file or URL that is given */
+    const char *image_name; /* of the one OCI or Docker image that is given; NULL: its own */
     const char *passphrase_file;
     uint64_t passphrase_fd; /* UINT64_MAX: none */
     bool quiet;             /* no progress */

@@ -16,6 +16,8 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "fetch/decrypt.h"
+#include "host/cli.h"
+#include "host/oci/image.h"
 #include "schema/value.h"
 
 static int look_up(struct store *s, const struct fetch_want *want, struct aci_id *ret,
@@ -94,11 +96,10 @@ static void on_import(void *arg, uint64_t bytes)
     fetch_progress_import(&i->fs->progress, i->number, bytes);
 }
 
-static int import(void *arg, int fd, const struct fetch_origin *origin, struct fetch_check *c,
-                  struct fetch_image *ret, struct err *err)
+static struct import_options import_options(struct fetch_store *fs,
+                                            const struct fetch_origin *origin,
+                                            struct fetch_check *c, struct importing *importing)
 {
-    struct fetch_store *fs = arg;
-    struct aci_id id;
     struct import_options opt = {
         .unpack = *fs->unpack,
         .insecure = origin->signer == NULL,
@@ -107,11 +108,40 @@ static int import(void *arg, int fd, const struct fetch_origin *origin, struct f
         .check = check,
         .check_arg = c,
     };
-    struct importing importing = {fs, origin->number};
     opt.unpack.progress = on_import;
-    opt.unpack.arg = &importing;
+    opt.unpack.arg = importing;
+    return opt;
+}
+
+static int import(void *arg, int fd, const struct fetch_origin *origin, struct fetch_check *c,
+                  struct fetch_image *ret, struct err *err)
+{
+    struct fetch_store *fs = arg;
+    struct aci_id id;
+    struct importing importing = {fs, origin->number};
+    struct import_options opt = import_options(fs, origin, c, &importing);
     if (import_fd(fs->store, fd, origin->what, &opt, &id, err) < 0)
         return -1;
+    return load(fs->store, &id, ret, err);
+}
+
+static int import_layers(void *arg, const struct oci_image *image,
+                         const struct fetch_origin *origin, struct fetch_check *c,
+                         struct fetch_image *ret, struct err *err)
+{
+    struct fetch_store *fs = arg;
+    cleanup_with(ac_strings_done) struct ac_strings warnings = {0};
+    struct aci_id id;
+    struct importing importing = {fs, origin->number};
+    /* The fetch has made sure that it may come without a signature. */
+    struct import_options opt = import_options(fs, origin, c, &importing);
+    opt.insecure = true;
+    if (oci_image_import(fs->store, image, origin->what, &opt, &id, &warnings, err) < 0)
+        return -1;
+    fetch_progress_pause(&fs->progress);
+    for (size_t i = 0; i < warnings.n; i++)
+        cli_warn("%s: %s", origin->what, warnings.v[i]);
+    fetch_progress_resume(&fs->progress);
     return load(fs->store, &id, ret, err);
 }
 
@@ -183,6 +213,7 @@ struct fetch_sink fetch_store_sink(struct fetch_store *fs)
     return (struct fetch_sink){.arg = fs,
                                .find = fetch_store_find,
                                .import = import,
+                               .import_layers = import_layers,
                                .passphrase = fetch_store_passphrase,
                                .event = event};
 }

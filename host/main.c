@@ -16,7 +16,7 @@ static const struct command commands[] = {
     {"build", "DIR OUT.aci", "pack an image layout to an archive", cmd_build, NULL},
     {"check", "", "what this host offers, and whether pods can run", cmd_check, NULL},
     {"discover", "NAME", "show where an image of this name is looked for", cmd_discover, NULL},
-    {"fetch", "NAME | URL | FILE.aci…", "bring images into the store", cmd_fetch, NULL},
+    {"fetch", "NAME | URL | FILE.aci | docker://…", "bring images into the store", cmd_fetch, NULL},
     {"image", NULL, "list, check, unpack and remove images", NULL, image_commands},
     {"list", "", "list the pods", cmd_list, NULL},
     {"logs", "POD", "print what the apps of a pod wrote", cmd_logs, NULL},

@@ -70,26 +70,28 @@ static int enter(struct store *s, const char *path, const struct import_options 
     return -1;
 }
 
-static int import_to(struct store *s, const char *path, const struct import_options *opt, int in,
-                     int fd, char **temp, struct aci_id *ret, struct err *err)
+/* Checks the whole that is in fd now, and enters it. */
+static int enter_tar(struct store *s, const char *path, const struct import_options *opt,
+                     const struct unpack_result *unpacked, int fd, char **temp, struct aci_id *ret,
+                     struct err *err)
 {
-    struct unpack_result unpacked;
     struct aci_image *image;
-    if (import_unpack(in, path, fd, &opt->unpack, &unpacked, err) < 0 ||
-        aci_image_open(fd, path, &image, NULL, err) < 0)
+    if (aci_image_open(fd, path, &image, NULL, err) < 0)
         return -1;
-    int r = enter(s, path, opt, &unpacked, image, fd, temp, err);
+    int r = enter(s, path, opt, unpacked, image, fd, temp, err);
     aci_image_close(image);
     if (r == 0)
-        *ret = unpacked.id;
+        *ret = unpacked->id;
     return r;
 }
 
-int import_fd(struct store *s, int in, const char *name, const struct import_options *opt,
-              struct aci_id *ret, struct err *err)
+int import_made(struct store *s, const char *name, const struct import_options *opt,
+                int (*write)(void *arg, int fd, struct unpack_result *ret, struct err *err),
+                void *arg, struct aci_id *ret, struct err *err)
 {
     cleanup_close int fd = -1;
     cleanup_free char *temp = NULL;
+    struct unpack_result unpacked;
     if (!opt->signer && !opt->insecure)
         return err_set(err, 0,
                        "%s is not checked against a signature; --insecure-options=image takes it "
@@ -97,10 +99,32 @@ int import_fd(struct store *s, int in, const char *name, const struct import_opt
                        name);
     if (store_temp(s->blobs_fd, &fd, &temp, err) < 0)
         return -1;
-    int r = import_to(s, name, opt, in, fd, &temp, ret, err);
+    int r = write(arg, fd, &unpacked, err);
+    if (r == 0)
+        r = enter_tar(s, name, opt, &unpacked, fd, &temp, ret, err);
     if (temp)
         (void)unlinkat(s->blobs_fd, temp, 0);
     return r;
+}
+
+/* An archive that is to be unpacked. */
+struct packed {
+    int in;
+    const char *name;
+    const struct unpack_options *opt;
+};
+
+static int unpack(void *arg, int fd, struct unpack_result *ret, struct err *err)
+{
+    const struct packed *p = arg;
+    return import_unpack(p->in, p->name, fd, p->opt, ret, err);
+}
+
+int import_fd(struct store *s, int in, const char *name, const struct import_options *opt,
+              struct aci_id *ret, struct err *err)
+{
+    struct packed p = {in, name, &opt->unpack};
+    return import_made(s, name, opt, unpack, &p, ret, err);
 }
 
 int import_file(struct store *s, const char *path, const struct import_options *opt,

@@ -40,4 +40,12 @@ int import_file(struct store *s, const char *path, const struct import_options *
 int import_fd(struct store *s, int in, const char *name, const struct import_options *opt,
               struct aci_id *ret, struct err *err);
 
+/*
+ * The same for a tar that `write` makes: it fills the empty file fd and tells the ID and the sizes.
+ * -1 of it with *err ends the import.
+ */
+int import_made(struct store *s, const char *name, const struct import_options *opt,
+                int (*write)(void *arg, int fd, struct unpack_result *ret, struct err *err),
+                void *arg, struct aci_id *ret, struct err *err);
+
 #endif

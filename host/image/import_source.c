@@ -25,14 +25,16 @@
 
 struct import_source {
     int fd;
+    uint64_t at, end; /* what of the file is still to be read */
     char *name;
     enum aci_compress compress;
     uint64_t consumed;
 
-    struct archive *archive; /* bzip2, xz, zstd */
+    struct archive *archive; /* bzip2, xz, zstd; reads from input */
+    struct err read_error;   /* of the file, while libarchive read it */
 
     struct inflate_state *inflate; /* gzip */
-    uint8_t *input;                /* INPUT_BYTES */
+    uint8_t *input;                /* INPUT_BYTES, for all but a plain tar */
     bool between;                  /* between two members, or behind the last */
     bool padding;                  /* the zeros behind the last member have begun */
     bool input_ended;
@@ -40,12 +42,15 @@ struct import_source {
 
 static ssize_t read_some(struct import_source *s, void *data, size_t cap, struct err *err)
 {
+    if (cap > s->end - s->at)
+        cap = (size_t)(s->end - s->at);
     for (;;) {
-        ssize_t n = read(s->fd, data, cap);
+        ssize_t n = pread(s->fd, data, cap, (off_t)s->at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return err_set(err, errno, "can't read %s", s->name);
+        s->at += (uint64_t)n;
         s->consumed += (uint64_t)n;
         return n;
     }
@@ -65,6 +70,16 @@ static ssize_t read_plain(struct import_source *s, char *data, size_t cap, struc
     return (ssize_t)len;
 }
 
+static la_ssize_t feed_archive(struct archive *a, void *arg, const void **ret)
+{
+    struct import_source *s = arg;
+    ssize_t n = read_some(s, s->input, INPUT_BYTES, &s->read_error);
+    if (n < 0)
+        archive_set_error(a, s->read_error.errnum, "%s", s->read_error.msg);
+    *ret = s->input;
+    return n;
+}
+
 static ssize_t read_archive(struct import_source *s, char *data, size_t cap, struct err *err)
 {
     size_t len = 0;
@@ -77,7 +92,6 @@ static ssize_t read_archive(struct import_source *s, char *data, size_t cap, str
             break;
         len += (size_t)n;
     }
-    s->consumed = (uint64_t)archive_filter_bytes(s->archive, -1);
     return (ssize_t)len;
 }
 
@@ -183,42 +197,60 @@ static int open_archive(struct import_source *s, struct err *err)
 {
     struct archive_entry *entry;
     s->archive = archive_read_new();
+    s->input = xmalloc(INPUT_BYTES);
     if (!s->archive)
         die_oom();
     if (add_filter(s->archive, s->compress) != ARCHIVE_OK ||
         archive_read_support_format_raw(s->archive) != ARCHIVE_OK ||
-        archive_read_open_fd(s->archive, s->fd, INPUT_BYTES) != ARCHIVE_OK ||
+        archive_read_open(s->archive, s, NULL, feed_archive, NULL) != ARCHIVE_OK ||
         archive_read_next_header(s->archive, &entry) != ARCHIVE_OK)
         return err_set(err, 0, "%s is damaged or cut off: %s", s->name,
                        archive_error_string(s->archive));
     return 0;
 }
 
-static int choose(struct import_source *s, struct err *err)
+/* With `any`, what is no archive at all is read as it is. */
+static int choose(struct import_source *s, bool any, struct err *err)
 {
     char head[ACI_SNIFF_LEN];
-    ssize_t n = pread(s->fd, head, sizeof(head), 0);
-    if (n < 0 || lseek(s->fd, 0, SEEK_SET) < 0)
+    size_t cap = s->end - s->at < sizeof(head) ? (size_t)(s->end - s->at) : sizeof(head);
+    ssize_t n = pread(s->fd, head, cap, (off_t)s->at);
+    if (n < 0)
         return err_set(err, errno, "can't read %s", s->name);
-    if (aci_check_kind(aci_sniff(head, (size_t)n, &s->compress), s->name, err) < 0)
+    enum aci_kind kind = aci_sniff(head, (size_t)n, &s->compress);
+    if (!any && aci_check_kind(kind, s->name, err) < 0)
         return -1;
-    (void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    (void)posix_fadvise(s->fd, (off_t)s->at, 0, POSIX_FADV_SEQUENTIAL);
     if (s->compress == ACI_NONE)
         return 0;
     return s->compress == ACI_GZIP ? open_gzip(s) : open_archive(s, err);
 }
 
-int import_source_open(int fd, const char *name, struct import_source **ret, struct err *err)
+static int open_source(int fd, uint64_t at, uint64_t end, bool any, const char *name,
+                       struct import_source **ret, struct err *err)
 {
     struct import_source *s = xcalloc(1, sizeof(*s));
     s->fd = fd;
+    s->at = at;
+    s->end = end;
     s->name = xstrdup(name);
-    if (choose(s, err) < 0) {
+    if (choose(s, any, err) < 0) {
         import_source_free(s);
         return -1;
     }
     *ret = s;
     return 0;
+}
+
+int import_source_open(int fd, const char *name, struct import_source **ret, struct err *err)
+{
+    return open_source(fd, 0, INT64_MAX, false, name, ret, err);
+}
+
+int import_source_open_range(int fd, uint64_t offset, uint64_t size, const char *name,
+                             struct import_source **ret, struct err *err)
+{
+    return open_source(fd, offset, offset + size, true, name, ret, err);
 }
 
 ssize_t import_source_read(struct import_source *s, void *data, size_t cap, struct err *err)

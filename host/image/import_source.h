@@ -13,11 +13,19 @@ struct err;
 struct import_source;
 
 /*
- * Looks at the first bytes of fd, which stays the caller's and is read from its start, and takes
- * the decompressor for them. What is no archive is an error that says so (IMG-02, IMG-13, IMG-14).
- * `name` is for messages and is copied. The caller frees *ret.
+ * Looks at the first bytes of fd, which stays the caller's and is read from its start (with
+ * pread(), so that its position does not matter), and takes the decompressor for them. What is no
+ * archive is an error that says so (IMG-02, IMG-13, IMG-14). `name` is for messages and is copied.
+ * The caller frees *ret.
  */
 int import_source_open(int fd, const char *name, struct import_source **ret, struct err *err);
+
+/*
+ * The same for `size` bytes of the file from `offset` on, which are a tar of any kind, compressed
+ * or not: what begins as no compressed file does is taken as it is.
+ */
+int import_source_open_range(int fd, uint64_t offset, uint64_t size, const char *name,
+                             struct import_source **ret, struct err *err);
 
 /*
  * Fills data with the next bytes: how many, fewer than `cap` only at the end; 0 behind it. -1

@@ -166,11 +166,10 @@ static int check_limits(const struct unpack_options *opt, const char *name, uint
 {
     uint64_t max = opt->max_bytes ? opt->max_bytes : UNPACK_MAX_BYTES;
     uint64_t ratio = opt->max_ratio ? opt->max_ratio : UNPACK_MAX_RATIO;
-    if (tar_bytes > max)
+    if (opt->before > max || tar_bytes > max - opt->before)
         return err_set(err, 0,
-                       "%s holds more than %" PRIu64 " bytes uncompressed; --max-size=SIZE "
-                       "allows more",
-                       name, max);
+                       "%s%s more than %" PRIu64 " bytes uncompressed; --max-size=SIZE allows more",
+                       name, opt->before ? " and the layers below hold" : " holds", max);
     if (tar_bytes > UNPACK_RATIO_FREE && tar_bytes / ratio > archive_bytes)
         return err_set(err, 0,
                        "%s expands to more than %" PRIu64 " times its size, which looks like a "
@@ -223,10 +222,11 @@ static int run(struct ring *r, struct import_source *src, const char *name,
     return result;
 }
 
-static int unpack(struct import_source *src, const char *name, int out_fd,
-                  const struct unpack_options *opt, struct unpack_result *ret, struct err *err)
+int import_unpack_source(struct import_source *src, const char *name, const EVP_MD *md, int out_fd,
+                         const struct unpack_options *opt, uint8_t *ret_hash,
+                         struct unpack_result *ret, struct err *err)
 {
-    uint8_t digest[ACI_DIGEST_LEN];
+    struct unpack_result unpacked = {.compress = import_source_compress(src)};
     struct ring r = {.lock = PTHREAD_MUTEX_INITIALIZER,
                      .changed = PTHREAD_COND_INITIALIZER,
                      .out_fd = out_fd,
@@ -235,13 +235,13 @@ static int unpack(struct import_source *src, const char *name, int out_fd,
         die_oom();
     for (size_t i = 0; i < SLOTS; i++)
         r.slots[i].data = xmalloc(SLOT_BYTES);
-    int result = EVP_DigestInit_ex(r.hash, EVP_sha512(), NULL)
-                     ? run(&r, src, name, opt, ret, err)
-                     : err_set(err, 0, "OpenSSL has no SHA-512");
-    if (result == 0 && !EVP_DigestFinal_ex(r.hash, digest, NULL))
-        result = err_set(err, 0, "can't compute the SHA-512 of %s", name);
+    int result = EVP_DigestInit_ex(r.hash, md, NULL)
+                     ? run(&r, src, name, opt, &unpacked, err)
+                     : err_set(err, 0, "OpenSSL can't begin the hash of %s", name);
+    if (result == 0 && !EVP_DigestFinal_ex(r.hash, ret_hash, NULL))
+        result = err_set(err, 0, "can't compute the hash of %s", name);
     if (result == 0)
-        aci_id_set(&ret->id, digest);
+        *ret = unpacked;
     for (size_t i = 0; i < SLOTS; i++)
         free(r.slots[i].data);
     EVP_MD_CTX_free(r.hash);
@@ -252,13 +252,12 @@ int import_unpack(int in_fd, const char *name, int out_fd, const struct unpack_o
                   struct unpack_result *ret, struct err *err)
 {
     struct import_source *src;
-    struct unpack_result result = {0};
+    uint8_t hash[EVP_MAX_MD_SIZE];
     if (import_source_open(in_fd, name, &src, err) < 0)
         return -1;
-    result.compress = import_source_compress(src);
-    int r = unpack(src, name, out_fd, opt, &result, err);
+    int r = import_unpack_source(src, name, EVP_sha512(), out_fd, opt, hash, ret, err);
     import_source_free(src);
     if (r == 0)
-        *ret = result;
+        aci_id_set(&ret->id, hash);
     return r;
 }

@@ -3,6 +3,7 @@
 #ifndef APPC_HOST_IMAGE_IMPORT_UNPACK_H
 #define APPC_HOST_IMAGE_IMPORT_UNPACK_H
 
+#include <openssl/evp.h>
 #include <stdint.h>
 
 #include "host/image/aci.h"
@@ -14,6 +15,7 @@ struct unpack_options {
     uint64_t max_ratio; /* uncompressed bytes for each byte of the archive; 0: UNPACK_MAX_RATIO */
     void (*progress)(void *arg, uint64_t archive_bytes); /* NULL is allowed */
     void *arg;
+    uint64_t before; /* bytes that count for max_bytes already: of the layers below */
 };
 
 #define UNPACK_MAX_BYTES (64ull << 30)
@@ -36,5 +38,14 @@ struct unpack_result {
  */
 int import_unpack(int in_fd, const char *name, int out_fd, const struct unpack_options *opt,
                   struct unpack_result *ret, struct err *err);
+
+/*
+ * The same from a source that is open, with any hash: its bytes go to ret_hash, which has room for
+ * EVP_MAX_MD_SIZE; ret->id is not set. The source stays the caller's.
+ */
+struct import_source;
+int import_unpack_source(struct import_source *src, const char *name, const EVP_MD *md, int out_fd,
+                         const struct unpack_options *opt, uint8_t *ret_hash,
+                         struct unpack_result *ret, struct err *err);
 
 #endif

@@ -90,6 +90,89 @@ static bool is_dir(const struct tree_node *n)
     return S_ISDIR(n->inode->mode);
 }
 
+/* The whiteouts of a directory of the layer: the first of them, and how many there are. */
+static size_t whiteouts_of(const struct tree *t, const struct tree_node *dir,
+                           const struct tree_whiteout **ret)
+{
+    size_t lo = 0, hi = t->nwhiteouts, n = 0;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (t->whiteouts[mid].dir->id < dir->id)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    while (lo + n < t->nwhiteouts && t->whiteouts[lo + n].dir == dir)
+        n++;
+    *ret = &t->whiteouts[lo];
+    return n;
+}
+
+/* Nothing of the layer itself is in the directory yet. */
+static void drop_children(struct builder *b, const struct tree_node *dir)
+{
+    for (size_t i = 0; i < b->nnodes; i++)
+        if (b->nodes[i]->parent == dir)
+            builder_drop(b, b->nodes[i]);
+}
+
+/*
+ * Takes away what the layer's whiteouts in the directory `n` name, before its own names are put
+ * there. A directory of which all goes is made anew, which costs less than looking for what is in
+ * it; the root alone is emptied. *into is the directory of the result, then.
+ */
+static int apply_whiteouts(struct pass *p, struct tree_node **into, const struct tree_node *n,
+                           struct err *err)
+{
+    const struct tree_whiteout *w;
+    if (p->layer->tree->nwhiteouts == 0)
+        return 0;
+    size_t count = whiteouts_of(p->layer->tree, n, &w);
+    if (count && !w->name) {
+        struct tree_node *old = *into;
+        if (!old->parent)
+            return drop_children(p->b, old), 0;
+        builder_drop(p->b, old);
+        *into = builder_add(p->b, old->parent, old->name, old->name_len, err);
+        if (!*into)
+            return -1;
+        (*into)->inode = old->inode;
+        (*into)->implied = old->implied;
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct tree_node *old = builder_find(p->b, *into, w[i].name, w[i].name_len);
+        if (old)
+            builder_drop(p->b, old);
+    }
+    return 0;
+}
+
+static struct tree_node *find_path(const struct builder *b, const char *path)
+{
+    struct tree_node *n = b->nodes[0];
+    while (n && *path) {
+        size_t len = strcspn(path, "/");
+        n = builder_find(b, n, path, len);
+        path += len + (path[len] == '/');
+    }
+    return n;
+}
+
+/* Hard links to the layers below get the inodes that are there, before anything is taken away. */
+static int find_links(struct pass *p, struct err *err)
+{
+    const struct tree *t = p->layer->tree;
+    for (size_t i = 0; i < t->nlinks; i++) {
+        const struct tree_link *l = &t->links[i];
+        const struct tree_node *target = find_path(p->b, l->path);
+        if (!target || S_ISDIR(target->inode->mode))
+            return err_set(err, target ? EISDIR : ENOENT, "a hard link to %.255s", l->path);
+        p->inode[l->node->inode->id] = target->inode;
+    }
+    return 0;
+}
+
 /* A directory over a directory: metadata of the later one, if an entry gave it (RENDER-18). */
 static void merge_dir(struct pass *p, struct tree_node *into, const struct tree_node *n)
 {
@@ -105,6 +188,8 @@ static int put_name(struct pass *p, const struct tree_node *n, struct err *err)
     struct tree_node *dir = p->target[n->parent->id];
     struct tree_node *old = builder_find(p->b, dir, n->name, n->name_len);
     if (old && is_dir(old) && is_dir(n)) {
+        if (apply_whiteouts(p, &old, n, err) < 0)
+            return -1;
         merge_dir(p, old, n);
         return 0;
     }
@@ -119,6 +204,16 @@ static int put_name(struct pass *p, const struct tree_node *n, struct err *err)
     return 0;
 }
 
+/* A directory that only whiteouts brought in, where there is none that they could mean. */
+static bool only_whiteouts(const struct pass *p, const struct tree_node *n)
+{
+    if (p->layer->tree->nwhiteouts == 0 || !n->implied || n->nchildren)
+        return false;
+    const struct tree_node *old =
+        builder_find(p->b, p->target[n->parent->id], n->name, n->name_len);
+    return !old || !is_dir(old);
+}
+
 static int add_layer(struct builder *b, const struct render_layer *layer, struct err *err)
 {
     const struct tree *t = layer->tree;
@@ -129,15 +224,18 @@ static int add_layer(struct builder *b, const struct render_layer *layer, struct
         .target = xcalloc(t->nnodes, sizeof(*p.target)),
         .inode = xcalloc(t->ninodes, sizeof(*p.inode)),
     };
+    struct tree_node *root = b->nodes[0];
     mark_kept(&p);
-    merge_dir(&p, b->nodes[0], t->root);
+    if (find_links(&p, err) < 0 || apply_whiteouts(&p, &root, t->root, err) < 0)
+        return -1;
+    merge_dir(&p, root, t->root);
     struct tree_node *n = tree_next(t->root, t->root);
     while (n) {
         if (!is_kept(&p, n)) {
             n = tree_skip(t->root, n);
             continue;
         }
-        if (put_name(&p, n, err) < 0)
+        if (!only_whiteouts(&p, n) && put_name(&p, n, err) < 0)
             return -1;
         n = tree_next(t->root, n);
     }

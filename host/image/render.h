@@ -49,7 +49,9 @@ struct render {
  *  - a whitelist entry matches exactly: a directory in it stays, its content does not. The
  *    directories above what stays are kept with their own metadata. The root always stays;
  *  - hard links of one visit stay linked; one whose target was filtered has the data.
- * 0 with *ret (render_free()) or -1. The trees must stay while *ret is used; the layers need not.
+ *  - of a layer of an OCI image, whiteouts take away what is below it, never its own names, and
+ * hard links to files of the layers below become names of those (image-spec, layer.md). 0 with *ret
+ * (render_free()) or -1. The trees must stay while *ret is used; the layers need not.
  */
 int render_compose(const struct render_layer *layers, size_t n, struct render **ret,
                    struct err *err);

@@ -5,7 +5,7 @@
  * libarchive hands out pointers into the map, so a pointer minus the start of the map is the place
  * of the data in the tar. Names are cleaned as IMG-08 says before anything looks at them.
  */
-#include "host/image/tar-attr.h"
+#include "host/image/tar-read.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -24,42 +24,6 @@
 #define USTAR_MAGIC_OFF 257
 #define USTAR_MAGIC     "ustar"
 
-/* One component of a path. */
-struct part {
-    const char *p;
-    size_t len;
-};
-
-/* A cleaned path; v is reused from entry to entry. */
-struct parts {
-    struct part *v;
-    size_t n, cap;
-};
-
-/* A hard link whose target is looked up when all names are known. */
-struct pending {
-    struct tree_node *node;
-    struct tree_node *target;
-    const char *path;
-};
-
-struct reader {
-    struct archive *a;
-    struct builder b;
-    struct tar_place place;
-    struct parts parts;
-    struct pending *links;
-    size_t nlinks, links_cap;
-    struct tree_extent *extents; /* of the entry at hand */
-    size_t nextents, extents_cap;
-    struct tree_node *dir; /* parent of the previous name, whose path begins with dir_path */
-    struct buf dir_path;
-    struct tree_node *root;
-    bool has_rootfs, has_manifest;
-    uint64_t manifest_off, manifest_len;
-    uint64_t data_bytes;
-};
-
 static void reader_done(struct reader *r)
 {
     archive_read_free(r->a);
@@ -67,11 +31,11 @@ static void reader_done(struct reader *r)
     free(r->parts.v);
     free(r->links);
     free(r->extents);
+    free(r->whiteouts);
     buf_free(&r->dir_path);
 }
 
-/* Splits and cleans a path, as Go's path.Clean() does. -1 when it is absolute or leaves the top. */
-static int parts_split(struct parts *out, const char *path, struct err *err)
+int parts_split(struct parts *out, const char *path, struct err *err)
 {
     out->n = 0;
     if (*path == '/')
@@ -93,11 +57,6 @@ static int parts_split(struct parts *out, const char *path, struct err *err)
     return 0;
 }
 
-static bool part_is(const struct part *p, const char *name)
-{
-    return p->len == strlen(name) && memcmp(p->p, name, p->len) == 0;
-}
-
 static int check_part(const struct part *p, struct err *err)
 {
     if (p->len > TREE_NAME_MAX)
@@ -111,11 +70,11 @@ static bool is_dir(const struct tree_node *n)
     return n->inode && S_ISDIR(n->inode->mode);
 }
 
-/* The directory that parts 1 to n-2 name, made where no entry did so yet. */
+/* The directory that the parts before the last one name, made where no entry did so yet. */
 static struct tree_node *walk_to_parent(struct reader *r, struct err *err)
 {
     struct tree_node *n = r->root;
-    for (size_t k = 1; k + 1 < r->parts.n; k++) {
+    for (size_t k = reader_base(r); k + 1 < r->parts.n; k++) {
         const struct part *p = &r->parts.v[k];
         if (check_part(p, err) < 0)
             return NULL;
@@ -322,6 +281,8 @@ static int read_below_rootfs(struct reader *r, struct archive_entry *entry, cons
     bool link = archive_entry_hardlink(entry) != NULL;
     bool dir = !link && archive_entry_filetype(entry) == AE_IFDIR;
     struct tree_node *parent = parent_of(r, path, err);
+    if (parent && r->layer && reader_is_whiteout(r))
+        return reader_whiteout(r, parent, err);
     struct tree_node *n = parent ? claim_name(r, parent, dir, err) : NULL;
     if (!n)
         return -1;
@@ -345,6 +306,15 @@ static int read_entry(struct reader *r, struct archive_entry *entry, const char 
     if (!part_is(&parts->v[0], "rootfs"))
         return err_set(err, 0, "only manifest and rootfs may be at the top of an image");
     return parts->n == 1 ? read_rootfs(r, entry, err) : read_below_rootfs(r, entry, path, err);
+}
+
+/* The same for a layer: everything is below the root, which may have an entry itself. */
+static int read_layer_entry(struct reader *r, struct archive_entry *entry, const char *path,
+                            struct err *err)
+{
+    if (parts_split(&r->parts, path, err) < 0)
+        return -1;
+    return r->parts.n == 0 ? read_rootfs(r, entry, err) : read_below_rootfs(r, entry, path, err);
 }
 
 /*
@@ -374,79 +344,16 @@ static int read_entries(struct reader *r, struct err *err)
         if (!path || !*path)
             return err_set(err, 0, "the tar has an entry without a name");
         r->place.header = (uint64_t)archive_read_header_position(r->a);
-        if (read_entry(r, entry, path, err) < 0)
+        if ((r->layer ? read_layer_entry : read_entry)(r, entry, path, err) < 0)
             return err_prefix(err, "%.255s", path);
     }
-}
-
-/* The node of a hard link's target; NULL with *err when it is outside rootfs or missing. */
-static struct tree_node *link_target(struct reader *r, const char *path, struct err *err)
-{
-    if (parts_split(&r->parts, path, err) < 0)
-        return NULL;
-    if (r->parts.n < 2 || !part_is(&r->parts.v[0], "rootfs"))
-        return err_set(err, 0, "outside rootfs"), NULL;
-    struct tree_node *n = r->root;
-    for (size_t k = 1; n && k < r->parts.n; k++)
-        n = builder_find(&r->b, n, r->parts.v[k].p, r->parts.v[k].len);
-    if (!n)
-        return err_set(err, ENOENT, "no such entry"), NULL;
-    if (is_dir(n))
-        return err_set(err, EISDIR, "not possible"), NULL;
-    return n;
-}
-
-static int link_fault(const struct tree_node *n, const char *path, struct err *err)
-{
-    cleanup_with(buf_free) struct buf name = {0};
-    tree_path(n, &name);
-    return err_prefix(err, "rootfs%.255s: hard link to %.255s", name.data, path);
-}
-
-/* Gives all links of a chain the inode at its end. Each link is settled once. */
-static int settle_chain(struct reader *r, struct pending **by_node, struct pending *first,
-                        struct err *err)
-{
-    struct tree_node *end = first->node;
-    for (size_t steps = 0; !end->inode; steps++) {
-        if (steps > r->nlinks)
-            return err_set(err, ELOOP, "hard links in a circle"),
-                   link_fault(first->node, first->path, err);
-        end = by_node[end->id]->target;
-    }
-    for (struct tree_node *n = first->node; !n->inode;) {
-        struct tree_node *next = by_node[n->id]->target;
-        n->inode = end->inode;
-        n = next;
-    }
-    return 0;
-}
-
-/* Looks all targets up first: a link may come before what it links to. */
-static int resolve_links(struct reader *r, struct err *err)
-{
-    cleanup_free struct pending **by_node = NULL;
-    if (r->nlinks == 0)
-        return 0;
-    by_node = xcalloc(r->b.nnodes, sizeof(struct pending *));
-    for (size_t k = 0; k < r->nlinks; k++) {
-        struct pending *l = &r->links[k];
-        l->target = link_target(r, l->path, err);
-        if (!l->target)
-            return link_fault(l->node, l->path, err);
-        by_node[l->node->id] = l;
-    }
-    for (size_t k = 0; k < r->nlinks; k++)
-        if (settle_chain(r, by_node, &r->links[k], err) < 0)
-            return -1;
-    return 0;
 }
 
 static int reader_open(struct reader *r, const void *tar, size_t len, struct err *err)
 {
     r->place = (struct tar_place){.tar = tar, .len = len};
-    if (len < USTAR_MAGIC_OFF + 6 ||
-        memcmp(r->place.tar + USTAR_MAGIC_OFF, USTAR_MAGIC, strlen(USTAR_MAGIC)) != 0)
+    if (!r->layer && (len < USTAR_MAGIC_OFF + 6 || memcmp(r->place.tar + USTAR_MAGIC_OFF,
+                                                          USTAR_MAGIC, strlen(USTAR_MAGIC)) != 0))
         return err_set(err, 0, "not a tar (no \"ustar\" in its first header)");
     builder_init(&r->b);
     r->root = r->b.nodes[0];
@@ -454,6 +361,7 @@ static int reader_open(struct reader *r, const void *tar, size_t len, struct err
     if (!r->a)
         die_oom();
     if (archive_read_support_format_tar(r->a) != ARCHIVE_OK ||
+        (r->layer && archive_read_support_format_empty(r->a) != ARCHIVE_OK) ||
         archive_read_open_memory(r->a, tar, len) != ARCHIVE_OK)
         return archive_fault(r, err);
     return 0;
@@ -474,23 +382,41 @@ static int read_archive(struct reader *r, const void *tar, size_t len, struct er
     return rc;
 }
 
+static struct tree *finish(struct reader *r)
+{
+    struct tree *t = xcalloc(1, sizeof(*t));
+    t->tar = r->place.tar;
+    t->tar_len = r->place.len;
+    t->manifest_off = r->manifest_off;
+    t->manifest_len = r->manifest_len;
+    t->data_bytes = r->data_bytes;
+    t->acl_lines_lost = r->b.acl_lines_lost;
+    t->meta = r->b.meta;
+    t->root = builder_finish(&r->b, &t->nnodes, &t->ninodes, &t->arena);
+    return t;
+}
+
 int tree_read(const void *tar, size_t len, struct tree **ret, struct err *err)
 {
     cleanup_with(reader_done) struct reader r = {0};
-    if (read_archive(&r, tar, len, err) < 0 || resolve_links(&r, err) < 0)
+    if (read_archive(&r, tar, len, err) < 0 || reader_resolve_links(&r, NULL, err) < 0)
         return -1;
     if (!r.has_manifest)
         return err_set(err, 0, "the image has no manifest");
     if (!r.has_rootfs)
         return err_set(err, 0, "the image has no entry for the directory rootfs");
-    struct tree *t = xcalloc(1, sizeof(*t));
-    t->tar = tar;
-    t->tar_len = len;
-    t->manifest_off = r.manifest_off;
-    t->manifest_len = r.manifest_len;
-    t->data_bytes = r.data_bytes;
-    t->acl_lines_lost = r.b.acl_lines_lost;
-    t->root = builder_finish(&r.b, &t->nnodes, &t->ninodes, &t->arena);
+    *ret = finish(&r);
+    return 0;
+}
+
+int tree_read_layer(const void *tar, size_t len, struct tree **ret, struct err *err)
+{
+    cleanup_with(reader_done) struct reader r = {.layer = true};
+    size_t foreign;
+    if (read_archive(&r, tar, len, err) < 0 || reader_resolve_links(&r, &foreign, err) < 0)
+        return -1;
+    struct tree *t = finish(&r);
+    reader_finish_layer(&r, foreign, t);
     *ret = t;
     return 0;
 }

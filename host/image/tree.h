@@ -75,6 +75,19 @@ struct tree_node {
     bool dropped;   /* used while a tree is built */
 };
 
+/* In a layer of an OCI image: what is taken away from the layers below it. */
+struct tree_whiteout {
+    struct tree_node *dir; /* a directory of the layer */
+    const char *name;      /* NUL-terminated; NULL: all that is in the directory */
+    uint32_t name_len;
+};
+
+/* In a layer: a hard link to a file of a layer below, by its path ("a/b"). */
+struct tree_link {
+    struct tree_node *node; /* its inode is a place-holder of its own */
+    const char *path;
+};
+
 /* An image. `tar` is borrowed: the map must stay while the tree, or a rendering of it, is used. */
 struct tree {
     const unsigned char *tar;
@@ -86,6 +99,10 @@ struct tree {
     uint32_t ninodes;
     uint64_t data_bytes;     /* of all regular files' extents, each hard link group once */
     uint32_t acl_lines_lost; /* access control list entries that name somebody without a number */
+    const struct tree_whiteout *whiteouts; /* of a layer, sorted by dir->id */
+    const struct tree_link *links;         /* of a layer */
+    uint32_t nwhiteouts, nlinks;
+    uint64_t meta; /* bytes counted against TREE_META_MAX */
     struct arena *arena;
 };
 
@@ -96,6 +113,13 @@ struct tree {
  * entry at fault. `tar` must stay readable until the tree is freed.
  */
 int tree_read(const void *tar, size_t len, struct tree **ret, struct err *err);
+
+/*
+ * Reads the tar of one layer of an OCI image (image-spec, layer.md), whose top is the root
+ * directory: the same rules for names and entries. A name that begins with ".wh." is a whiteout and
+ * no name of the tree; a layer may be empty.
+ */
+int tree_read_layer(const void *tar, size_t len, struct tree **ret, struct err *err);
 
 /* NULL is allowed. */
 void tree_free(struct tree *t);
