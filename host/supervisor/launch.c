@@ -24,6 +24,9 @@
 #define CMDLINE_QUIET "quiet reboot=t panic=-1"
 #define CMDLINE_DEBUG "console=ttyS0 8250.nr_uarts=1 reboot=t panic=-1 ignore_loglevel"
 
+/* As long as the queue of appc-vmm: with QEMU's own 128 large reads and writes are cut up. */
+#define FS_QEMU_DEVICE "vhost-user-fs-device,queue-size=1024,num-request-queues=1,tag=" WIRE_FS_TAG
+
 /* One device as its front end sees it. */
 struct front {
     unsigned id;
@@ -110,6 +113,15 @@ static int start_vsock(struct launching *l, int connect_fd, struct err *err)
                         (struct front){VIRTIO_ID_VSOCK, 3, "vhost-user-vsock-device", -1}, &a, err);
 }
 
+/* What the pod's isolators allow holds for each disk (ISO-58, ISO-59). */
+static void add_limits(const struct plan *plan, struct child_args *a)
+{
+    if (plan->block_bytes)
+        child_arg(a, "--bytes-per-second=%llu", (unsigned long long)plan->block_bytes);
+    if (plan->block_requests)
+        child_arg(a, "--requests-per-second=%llu", (unsigned long long)plan->block_requests);
+}
+
 static int start_images(struct launching *l, struct err *err)
 {
     const struct plan *plan = &l->pod->plan;
@@ -117,6 +129,7 @@ static int start_images(struct launching *l, struct err *err)
     child_arg(&a, "%s/appc-dev-blk", plan->libexec);
     child_arg(&a, "--read-only");
     child_arg(&a, "--serial=%s", WIRE_DISK_IMAGES);
+    add_limits(plan, &a);
     for (size_t i = 0; i < plan->nimages; i++) {
         const struct plan_extent *e = &plan->images[i];
         if (e->fd < 0)
@@ -137,6 +150,7 @@ static int start_scratch(struct launching *l, struct err *err)
     off_t size = lseek(plan->scratch_fd, 0, SEEK_END);
     child_arg(&a, "%s/appc-dev-blk", plan->libexec);
     child_arg(&a, "--serial=%s", WIRE_DISK_SCRATCH);
+    add_limits(plan, &a);
     child_arg(&a, "--extent=%d:0:%llu", child_arg_fd(&a, plan->scratch_fd),
               (unsigned long long)size);
     return start_device(l, "appc-dev-blk (scratch)",
@@ -150,14 +164,14 @@ static int start_fs(struct launching *l, struct err *err)
     struct child_args a = {0};
     child_arg(&a, "%s/appc-dev-fs", plan->libexec);
     child_arg(&a, "--tag=%s", WIRE_FS_TAG);
+    child_arg(&a, "--ownership=%s", plan->ownership);
     for (size_t i = 0; i < plan->nshares; i++) {
         const struct plan_share *s = &plan->shares[i];
         child_arg(&a, "--share=%s:%d%s%s", s->name, child_arg_fd(&a, s->fd),
                   s->read_only ? ":ro" : "", s->recursive ? "" : ":norec");
     }
-    return start_device(
-        l, "appc-dev-fs",
-        (struct front){VIRTIO_ID_FS, 2, "vhost-user-fs-device,tag=" WIRE_FS_TAG, -1}, &a, err);
+    return start_device(l, "appc-dev-fs", (struct front){VIRTIO_ID_FS, 2, FS_QEMU_DEVICE, -1}, &a,
+                        err);
 }
 
 static int start_rng(struct launching *l, struct err *err)
@@ -359,6 +373,9 @@ static int start_mds(struct pod *p, struct err *err)
     int r = child_start(&p->mds, &p->loop, &a, err);
     child_args_done(&a);
     close(sv[1]);
+    /* It holds the master key: nobody but the service keeps it from here on. */
+    close(p->plan.metadata_fd);
+    p->plan.metadata_fd = -1;
     set_nonblock(sv[0], true);
     p->mds_connect_fd = sv[0];
     return r;
