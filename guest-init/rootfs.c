@@ -164,6 +164,8 @@ static int build_inside(const struct rootfs_spec *spec, struct rootfs *ret, stru
 int rootfs_build(const struct rootfs_spec *spec, int init_ns, struct rootfs *ret, struct err *err)
 {
     cleanup_with(rootfs_done) struct rootfs made = {.mntns = -1, .notify = -1};
+    if (volumes_mount_shares(spec->volumes, err) < 0)
+        return -1;
     if (unshare(CLONE_NEWNS) < 0)
         return err_set(err, errno, "can't make a mount namespace");
     made.mntns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The executor's rules through the whole product: each test runs a pod and looks from inside it."""
 import json
+import pathlib
+import subprocess
 
 import pytest
 
@@ -40,21 +42,39 @@ def took(lines):
 
 
 def test_block_bandwidth(appc, shell):
-    """APP-24 POD-06 ISO-04 ISO-52 ISO-58: 3 MiB at 1 MB a second take 3 seconds for the app that has the limit, and not for the
-    other one; what is set on the pod bounds both."""
+    """APP-24 ISO-52 ISO-58: 3 MiB at 1 MB a second take 3 seconds for the app that has the limit, not for the other one."""
     r = appc.run("--prefix=always", appc.pod([sh_app("slow", shell, WRITE, [block("block-bandwidth", "1M")]),
                                               sh_app("free", shell, WRITE)]), check=0)
     assert "failed" not in r.stdout
-    assert took(pick(r.stdout, "slow")) >= 2.5 > took(pick(r.stdout, "free"))
-    r = appc.run("--prefix=always", appc.pod([sh_app("one", shell, WRITE)], isolators=[block("block-bandwidth", "1M")]),
-                 check=0)
-    assert took(pick(r.stdout, "one")) >= 2.5
+    assert took(pick(r.stdout, "slow")) >= 2.5
+    assert took(pick(r.stdout, "slow")) > took(pick(r.stdout, "free"))
+
+
+READ = "read a b </proc/uptime; echo from ${a%.*}${a#*.}" + WRITE + """
+t=$(up); dd if=/big of=/dev/null bs=64k iflag=direct 2>/dev/null || echo failed; u=$(up); echo "until $u"
+"""
+
+
+def test_block_bandwidth_of_a_pod(appc, shell):
+    """POD-06 ISO-04 ISO-58: the device lets all apps together have 2 MB a second, whatever an app of its own is allowed;
+    what was written is there."""
+    apps = [sh_app("one", shell, READ, [block("block-bandwidth", "100M")]), sh_app("two", shell, READ)]
+    r = appc.run("--prefix=always", appc.pod(apps, isolators=[block("block-bandwidth", "2M")]), check=0)
+    assert "failed" not in r.stdout
+    start, end = ([int(x.split()[-1]) for x in r.stdout.splitlines() if f": {w} " in x] for w in ("from", "until"))
+    # Four times 3 MiB went through; a burst of a tenth of a second and the last pieces cost nothing.
+    assert len(start) == len(end) == 2 and (max(end) - min(start)) / 100 >= 4 * 3.1 / 2 - 0.5
+    (report,) = json.loads(appc.run("--dry-run", "--format=json", appc.pod(
+        [sh_app("one", shell, "true")], isolators=[block("block-bandwidth", "2M")]), check=0).stdout)
+    assert report["result"] == "enforced"
 
 
 def test_block_iops(appc, shell):
     """ISO-52 ISO-59: 48 writes at 16 a second take 3 seconds."""
     r = appc.run("--prefix=always", appc.pod([sh_app("slow", shell, WRITE, [block("block-iops", "16")])]), check=0)
     assert "failed" not in r.stdout and took(pick(r.stdout, "slow")) >= 2.5
+    r = appc.run("--prefix=always", appc.pod([sh_app("one", shell, WRITE)], isolators=[block("block-iops", "16")]), check=0)
+    assert "failed" not in r.stdout and took(pick(r.stdout, "one")) >= 2.5
 
 
 NETWORK = {"name": "resource/network-bandwidth", "value": {"default": True, "limit": "1M"}}
@@ -87,6 +107,74 @@ def test_apparmor(appc, shell):
     assert 'AppArmor profile "nobody-loaded-it" is not loaded' in r.stderr
     r = appc.run(appc.pod([sh_app("one", shell, script)], isolators=[apparmor("nobody-loaded-it")]))
     assert r.returncode != 0 and "is not loaded" in r.stderr
+
+
+PROFILE = """
+profile appc-test flags=(attach_disconnected) {
+  file,
+  capability,
+  network inet stream,
+  deny /secret rw,
+  deny /etc/** w,
+}
+profile appc-other flags=(attach_disconnected) { file, deny /other w, }
+"""
+CONFINED = r"""
+cat /proc/self/attr/current
+for f in /secret /etc/new /other /free; do (echo x >$f) 2>/dev/null && echo "wrote $f"; done
+chroot / true 2>/dev/null && echo chroot
+"""
+
+
+@pytest.fixture(scope="module")
+def profile(appc):
+    path = appc.work / "profile"
+    path.write_text(PROFILE)
+    return path
+
+
+def test_apparmor_profiles_by_file(appc, shell, profile):
+    """ISO-34 ISO-36: what a loaded profile denies fails inside; the app's profile wins over the pod's."""
+    pod = appc.pod([sh_app("one", shell, CONFINED), sh_app("two", shell, CONFINED, [apparmor("appc-other")]),
+                    sh_app("free", shell, CONFINED, [apparmor("unconfined")])], isolators=[apparmor("appc-test")])
+    r = appc.run("--prefix=always", f"--apparmor-profile={profile}", pod)
+    assert pick(r.stdout, "one") == ["appc-test (enforce)", "wrote /other", "wrote /free", "chroot"]
+    assert pick(r.stdout, "two") == ["appc-other (enforce)", "wrote /secret", "wrote /etc/new", "wrote /free"]
+    assert pick(r.stdout, "free")[:2] == ["unconfined", "wrote /secret"]
+    told = json.loads(appc.run("--dry-run", "--format=json", f"--apparmor-profile={profile}", pod, check=0).stdout)
+    assert {x["result"] for x in told} == {"enforced"}
+
+
+def test_apparmor_policies_that_are_compiled_already(appc, shell, profile):
+    """A compiled one goes to the kernel as it is, without the compiler; several files are loaded."""
+    binary, second = appc.work / "profile.bin", appc.work / "second"
+    subprocess.run(["apparmor_parser", "-Q", "-K", "-q", "-M", "/dev/null", f"--ofile={binary}", profile], check=True)
+    second.write_text("profile appc-second { file, }")
+    pod = appc.pod([sh_app("one", shell, CONFINED, [apparmor("appc-test")]),
+                    sh_app("two", shell, "cat /proc/self/attr/current", [apparmor("appc-second")])])
+    r = appc.run("--prefix=always", f"--apparmor-profile={binary}", f"--apparmor-profile={second}", pod)
+    assert pick(r.stdout, "one")[0] == "appc-test (enforce)" and "wrote /secret" not in r.stdout
+    assert pick(r.stdout, "two") == ["appc-second (enforce)"]
+    # A compiled policy with a broken end is the kernel's to refuse.
+    second.write_bytes(binary.read_bytes()[:-40])
+    r = appc.run(f"--apparmor-profile={second}", pod)
+    assert r.returncode == 125 and "the kernel does not take an AppArmor policy" in r.stderr
+
+
+def test_apparmor_files_that_are_no_profiles(appc, shell, tmp_path):
+    """One line says what is wrong, and nothing of the pod is left."""
+    bad = tmp_path / "bad"
+    pod = appc.pod([sh_app("one", shell, "true")])
+    for text, words in [("profile x { nonsense", "syntax error"), ("", "there is no AppArmor profile in"),
+                        (None, "can't open AppArmor profile")]:
+        if text is None:
+            bad.unlink()
+        else:
+            bad.write_text(text)
+        before = len(appc.pods())
+        r = appc.run(f"--apparmor-profile={bad}", pod)
+        assert r.returncode == 125 and words in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr
+        assert len(appc.pods()) == before
 
 
 PORTS = [{"name": "web", "protocol": "tcp", "port": 8080, "count": 2, "socketActivated": True},
@@ -206,6 +294,26 @@ def test_names_and_hosts(appc, shell):
     assert r.stdout.splitlines()[:3] == ["my-pod", "2", "1"] and "No such file" in r.stdout
     own = appc.image("example.com/own-hosts", {"exec": ["/bin/cat", "/etc/hosts"]}, {"etc/hosts": "10.0.0.1 mine\n"})
     assert appc.run(own, check=0).stdout == "10.0.0.1 mine\n"
+
+
+def test_hosts_and_resolv_conf_by_option(appc, tmp_path):
+    """OS-16: replaced when asked, also where the image has a file or a link that leads out; not on a volume."""
+    (tmp_path / "hosts").write_text("192.0.2.7 given\n")
+    (tmp_path / "resolv").write_text("nameserver 192.0.2.1\n")
+    options = [f"--hosts-file={tmp_path}/hosts", f"--resolv-conf={tmp_path}/resolv"]
+    image = appc.image("example.com/own-etc", None, {"etc/hosts": "10.0.0.1 mine\n", "etc/resolv.conf": pathlib.PurePath("../tmp/x")})
+    script = "cat /etc/hosts /etc/resolv.conf; ls -l /etc/resolv.conf | cut -d' ' -f1"
+    r = appc.run("--prefix=always", *options, appc.pod([sh_app("one", image, script, user="7"), sh_app(
+        "read-only", image, script, readOnlyRootFS=True)]), check=0)
+    for name in ("one", "read-only"):
+        assert pick(r.stdout, name) == ["192.0.2.7 given", "nameserver 192.0.2.1", "-rw-r--r--"]
+    pod = appc.pod([sh_app("one", image, "ls /etc", mounts=[{"volume": "v", "path": "/etc"}])],
+                   volumes=[{"name": "v", "kind": "empty"}])
+    r = appc.run(*options, pod, check=0)
+    assert r.stdout == "" and "/etc/hosts lies on a volume and stays as it is" in r.stderr
+    (tmp_path / "resolv").write_bytes(b"\xff\0")
+    r = appc.run(*options, pod)
+    assert r.returncode == 125 and "--resolv-conf" in r.stderr
 
 
 def test_any_port_can_be_listened_on(appc, shell):

@@ -231,6 +231,8 @@ static void plans_round_trip(void **state)
                      .prefix_always = true,
                      .libexec = strdup("/x"),
                      .qemu = strdup("/q"),
+                     .ownership = strdup("xattr"),
+                     .block_bytes = 1000000,
                      .images = calloc(2, sizeof(struct plan_extent)),
                      .nimages = 2};
     p.images[0] = (struct plan_extent){7, 0, 4096};
@@ -247,6 +249,8 @@ static void plans_round_trip(void **state)
     assert_int_equal(q.images[1].fd, -1);
     assert_true(q.prefix_always && !q.prefix_never && !q.debug);
     assert_string_equal(q.qemu, "/q");
+    assert_string_equal(q.ownership, "xattr");
+    assert_true(q.block_bytes == 1000000 && q.block_requests == 0);
     plan_done(&q);
     /* With KVM there is no QEMU. */
     free(p.qemu);
