@@ -323,18 +323,6 @@ def test_any_port_can_be_listened_on(appc, shell):
     assert r.stdout == "hi\n"
 
 
-def test_metadata_requests_leak_nothing(appc, shell):
-    """MDS-01 MDS-02 VAL-62: many connections one after the other, and 100 at once."""
-    script = r"""
-u=$AC_METADATA_URL/acMetadata/v1/pod/uuid
-i=0; while [ $i -lt 300 ]; do wget -q -O - $u >/dev/null || echo failed; i=$((i+1)); done
-i=0; while [ $i -lt 100 ]; do wget -q -O /out-$i $u & i=$((i+1)); done; wait
-cat /out-* | tr -d - | fold -w 32 | sort | uniq -c | awk '{print $1}'
-"""
-    r = appc.run(appc.pod([sh_app("one", shell, script)]))
-    assert r.stdout == "100\n", r.stderr
-
-
 def test_handlers_reach_the_metadata_service(appc, shell):
     """MDS-23: before and after main, with the same answer."""
     ask = ["/bin/sh", "-c", "wget -q -O - $AC_METADATA_URL/acMetadata/v1/pod/uuid; echo"]
