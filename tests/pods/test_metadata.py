@@ -15,8 +15,9 @@ REQUESTS = BUILD / "tests/unit/guest/requests"
 MANY = r"""
 look() { grep -E 'VmRSS|FDSize' /proc/1/status | tr -s '\t ' ' ' | cut -d' ' -f2 | tr '\n' ' '; echo; }
 turn() { touch /v/did-$1; until [ -e /v/go-$1 ]; do sleep 0.1; done; }
-/requests 200 100; /requests 500 1; look; turn 1
-/requests 10000 1; /requests 1000 100; look; turn 2
+/requests 1000 100; /requests 500 1; look; turn 1
+/requests 10000 1; look; turn 2
+/requests 1000 100; look
 """
 
 
@@ -45,13 +46,14 @@ def test_ten_thousand_requests_leak_nothing(appc, tmp_path):
     assert p.returncode == 0, out + errors
     print(out)
     lines = out.splitlines()
-    assert [x.split(",")[0] for x in lines if " of " in x] == ["200 of 200", "500 of 500", "10000 of 10000", "1000 of 1000"]
-    before, after = [tuple(map(int, x.split())) for x in lines if " of " not in x]
-    assert after[0] == before[0] and after[1] <= before[1] + 256, "init's descriptors and memory"
-    assert seen[1][1] <= seen[0][1] + 512, "memory of appc-mds"
+    assert [x.split(",")[0] for x in lines if " of " in x] == ["1000 of 1000", "500 of 500", "10000 of 10000", "1000 of 1000"]
+    before, after, last = [tuple(map(int, x.split())) for x in lines if " of " not in x]
+    assert after[0] == before[0] == last[0] and max(after[1], last[1]) <= before[1] + 256, "init's descriptors and memory"
+    # What a hundred at once need is given back in part, as the C library sees fit; of one at a time nothing may stay.
+    assert seen[1][1] <= seen[0][1] + 128, "memory of appc-mds"
 
 
-SIGN = "wget -q -O - --post-data=content=hello $AC_METADATA_URL/acMetadata/v1/pod/hmac/sign; echo; " \
+SIGN = "s=$(wget -q -O - --post-data=content=hello $AC_METADATA_URL/acMetadata/v1/pod/hmac/sign); echo $s; " \
        "wget -q -O - $AC_METADATA_URL/acMetadata/v1/pod/uuid; echo"
 
 

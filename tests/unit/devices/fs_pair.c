@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two apps on one volume: "fs-pair one DIR" beside "fs-pair two DIR". Locks of either kind keep the
- * other out, and a shared mapping shows what the other writes. Prints a line for what holds, and ends
- * with 1 when something does not.
+ * other out, and a shared mapping shows what the other writes. Prints a line for what holds, and
+ * ends with 1 when something does not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -76,7 +76,8 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc != 3 || chdir(argv[2]))
         return 2;
-    int whole = open("whole", O_RDWR | O_CREAT, 0644), range = open("range", O_RDWR | O_CREAT, 0644);
+    int whole = open("whole", O_RDWR | O_CREAT, 0644),
+        range = open("range", O_RDWR | O_CREAT, 0644);
     int file = open("mapped", O_RDWR | O_CREAT, 0644);
     char *shared = file < 0 || ftruncate(file, 4096) ? NULL : map(file);
     expect(whole >= 0 && range >= 0 && shared, "files");
