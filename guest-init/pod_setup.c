@@ -259,7 +259,7 @@ static int set_up_app(struct pod *p, struct app *a, struct err *err)
     if (!a->spec->has_app || a->spec->app.exec.n == 0)
         return err_set(err, 0, "app \"%s\" has nothing to execute", a->name);
     if (volume_plan_make(p->manifest, a->spec, &a->volumes, err) < 0 || make_group(p, a, err) < 0 ||
-        build_root(p, a, err) < 0 || listen_open(&a->spec->app, &a->sockets, err) < 0)
+        build_root(p, a, err) < 0 || listen_open(p->manifest, &a->spec->app, &a->sockets, err) < 0)
         return err_prefix(err, "app \"%s\"", a->name);
     a->env = env_build(&a->spec->app, a->name, p->config.metadata_url, &a->rootfs.identity);
     if (a->rootfs.notify >= 0)

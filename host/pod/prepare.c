@@ -235,6 +235,9 @@ int prepare_pod(struct podimages *images, struct ac_pod_manifest *pod,
                                .strict_volumes = opts->strict_volumes};
     if (reify(pod, &ro, err) < 0)
         return -1;
+    for (size_t i = 0; i < pod->nports; i++)
+        cli_warn("port %s is not reachable from the host: pods have the loopback interface only",
+                 pod->ports[i].name);
     *ret = (struct plan){.kvm_fd = -1, .scratch_fd = -1, .metadata_fd = -1, .ready_fd = -1};
     if (poddir_create(opts->data_dir, ret_uuid, &ret->pod_dir_fd, &ret->lock_fd, err) < 0)
         return -1;

@@ -87,7 +87,7 @@ def main():
         for program in ("appc-vm", "appc-mds"):
             bench.add(BUILD / program, f"/libraries-of/{program}")
         bench.add(QEMU)
-        for f in ("bios-microvm.bin", "linuxboot_dma.bin", "pvh.bin", "kvmvapic.bin"):
+        for f in ("bios-microvm.bin", "qboot.rom", "linuxboot_dma.bin", "pvh.bin", "kvmvapic.bin"):
             for folder in ("/usr/share/qemu", "/usr/share/seabios"):
                 if os.path.exists(f"{folder}/{f}"):
                     bench.add(os.path.realpath(f"{folder}/{f}"), f"/usr/share/qemu/{f}")
@@ -108,7 +108,7 @@ def main():
     if len(medians) == 2:
         print(f"  ratio: {medians['pod'] / medians['qemu']:.2f}")
     print("\nanswers of the metadata service under KVM, of an emulated machine")
-    for line in re.findall(r"^\d+ of \d+, .*$", text, re.M):
+    for line in re.findall(r"^(?:requests: )?(\d+ of \d+, .*)$", text, re.M):
         print(f"  {line}")
     print("\nmemory of a pod's processes under KVM (PSS, without and of the guest's memory)")
     total = 0

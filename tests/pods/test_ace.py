@@ -205,6 +205,18 @@ def test_socket_activation(appc, shell):
     assert pick(r.stdout, "third") == ["env   "]
 
 
+def test_socket_activation_of_a_pods_port(appc, shell):
+    """APP-33 POD-38: a podPort takes the place of the app's port: another number, more of them, or none."""
+    app = sh_app("first", shell, SOCKETS, ports=PORTS)
+    ports = [{"name": "web", "hostPort": 1, "podPort": {"name": "web", "protocol": "tcp", "port": 7070, "socketActivated": True}},
+             {"name": "plain", "hostPort": 10, "podPort": {"name": "p", "protocol": "tcp", "port": 9001, "count": 2,
+                                                          "socketActivated": True}},
+             {"name": "dns", "hostPort": 20, "podPort": {"name": "dns", "protocol": "udp", "port": 53}}]
+    r = appc.run("--prefix=always", appc.pod([app], ports=ports), check=0)
+    assert pick(r.stdout, "first") == ["env 3 web:plain:plain me", "fd 3 port 7070", "fd 4 port 9001", "fd 5 port 9002"]
+    assert r.stderr.count("is not reachable from the host") == 3
+
+
 def test_socket_activation_of_other_protocols_is_refused(appc, shell):
     """APP-31 APP-33."""
     port = {"name": "s", "protocol": "sctp", "port": 1, "socketActivated": True}
