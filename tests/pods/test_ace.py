@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD
+from conftest import ACCEL, BUILD, TIMEOUT
 
 
 
@@ -342,3 +342,74 @@ def test_handlers_reach_the_metadata_service(appc, shell):
     file = appc.work / "handlers-uuid"
     r = appc.run(f"--uuid-file={file}", appc.pod([app]), check=0)
     assert r.stdout == 3 * f"{file.read_text()}\n"
+
+
+def test_exec_and_arguments_by_option(appc):
+    """APP-06 ENV-07 ENV-08: what is executed can be replaced or added to; environment: --set-env before the image's, which has
+    PATH before the default; what the executor sets nobody can."""
+    image = appc.image("example.com/args", {"exec": ["/bin/echo", "own"], "environment": variables(
+        A="image", B="image", PATH="/bin", AC_APP_NAME="forged", container="forged")})
+    assert appc.run(image, check=0).stdout == "own\n"
+    assert appc.run(image, "--", "and", "more words", check=0).stdout == "own and more words\n"
+    assert appc.run("--exec=/bin/printf", image, "--", "%s-", "1", "2", check=0).stdout == "1-2-"
+    r = appc.run("--exec=/bin/env", "--set-env=B=option", "--set-env=C=new", image, check=0)
+    env = dict(x.split("=", 1) for x in r.stdout.splitlines())
+    assert (env["A"], env["B"], env["C"], env["PATH"]) == ("image", "option", "new", "/bin")
+    assert (env["AC_APP_NAME"], env["container"]) == ("args", "appc-vm")
+
+
+def test_nothing_is_left_of_empty_volumes(appc, shell):
+    """POD-44 VOL-09 VOL-18: what lies in them is in no file of the host, neither by a name while the pod runs nor after its end;
+    the pod's files go with rm."""
+    mark = "f00dcafe" * 8  # the manifest, which is kept, has it in small letters
+    script = f"echo {mark} | tr a-f A-F >/v/file; sync; echo up; sleep 1000"
+    app = sh_app("one", shell, script, mounts=[{"volume": "v", "path": "/v"}])
+    p = appc.start("run", f"--accel={ACCEL}", appc.pod([app], volumes=[{"name": "v", "kind": "empty"}]))
+    assert p.stdout.readline() == "up\n"
+
+    def search():
+        return subprocess.run(["grep", "-rl", mark.upper(), appc.data], capture_output=True, text=True).stdout
+    assert search() == ""
+    p.terminate()
+    p.communicate(timeout=TIMEOUT)
+    assert search() == ""
+    uuid = max(appc.pods(), key=lambda x: x["createdMs"])["uuid"]
+    appc("rm", uuid, check=0)
+    assert not (appc.data / "pods" / uuid).exists()
+
+
+def test_reports_of_ended_pods(appc, shell):
+    """ISO-02 ISO-03: status shows what became of the isolators, as text and as JSON, after the pod's end too; so does --dry-run,
+    which starts nothing."""
+    app = sh_app("one", shell, "echo started; exit 3", [NETWORK, {"name": "os/linux/no-new-privileges", "value": True}])
+    pod = appc.pod([app], isolators=[{"name": "os/unix/sysctl", "value": {"kernel.nope": "1", "kernel.msgmax": "9000"}}])
+    file = appc.work / "report-uuid"
+    r = appc.run(f"--uuid-file={file}", pod)
+    assert (r.returncode, r.stdout) == (3, "started\n")
+    uuid = file.read_text()
+    state = appc.status(uuid)
+    told = {(x.get("app"), x["isolator"]): x["result"] for x in state["isolators"]}
+    assert told == {(None, "os/unix/sysctl"): "modified", ("one", "resource/network-bandwidth"): "ignored",
+                    ("one", "os/linux/no-new-privileges"): "enforced"}
+    assert (state["state"], state["exitStatus"]) == ("exited", 3)
+    text = appc("status", uuid, check=0).stdout
+    assert "state    exited\nexit     3\napp      one: exited, status 3\n" in text
+    assert "isolator (pod) os/unix/sysctl: modified; can't set kernel.nope: this kernel has no such setting\n" in text
+    assert "isolator one resource/network-bandwidth: ignored; " in text
+    assert "isolator one os/linux/no-new-privileges: enforced\n" in text
+    text = appc.run("--dry-run", pod, check=0).stdout
+    assert "started" not in text and len(text.splitlines()) == 3
+    assert "ignored   one resource/network-bandwidth: " in text and "enforced  one os/linux/no-new-privileges\n" in text
+    r = appc.run("--strict", pod)
+    assert r.returncode == 125 and r.stdout == "" and "resource/network-bandwidth would be ignored" in r.stderr
+
+
+def test_apps_share_namespaces(appc, shell):
+    """POD-01 POD-02 POD-03 POD-04: PID, network, IPC and UTS are the same for two apps, mounts are not; one sees what the
+    other does in each."""
+    look = "for n in pid net ipc uts mnt; do readlink /proc/self/ns/$n; done; "
+    one = look + "touch /dev/shm/mark; until [ -e /dev/shm/seen ]; do sleep 0.1; done"
+    two = look + "until [ -e /dev/shm/mark ]; do sleep 0.1; done; ps | grep -c 'until .*/dev/shm/seen'; touch /dev/shm/seen; hostname"
+    r = appc.run("--prefix=always", "--hostname=both", appc.pod([sh_app("one", shell, one), sh_app("two", shell, two)]), check=0)
+    a, b = pick(r.stdout, "one"), pick(r.stdout, "two")
+    assert a[:4] == b[:4] and a[4] != b[4] and int(b[5]) >= 1 and b[6] == "both"
