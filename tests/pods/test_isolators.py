@@ -99,6 +99,28 @@ def test_no_new_privileges(appc):
     assert pick(r.stdout, "plain") == ["0"] and pick(r.stdout, "held") == ["1000"]
 
 
+SWAP = "echo shell; mkdir /made && echo mkdir; hostname other 2>/dev/null; echo $?; hostname"
+
+
+def test_sets_of_system_calls(appc, shell):
+    """ISO-23 ISO-26: the executor's own wildcards, in either kind of set; one that nobody knows is told."""
+    def calls(kind, *names):
+        return [isolator(f"os/linux/seccomp-{kind}-set", {"set": names, "errno": "EXDEV"})]
+    admin = [isolator("os/linux/capabilities-retain-set", {"set": ["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]})]
+    apps = [sh_app("white", shell, SWAP, admin + calls("retain", "@appc-vm/default-whitelist")),
+            sh_app("more", shell, SWAP, admin + calls("retain", "@appc-vm/default-whitelist", "sethostname")),
+            sh_app("black", shell, SWAP, admin + calls("remove", "@appc-vm/default-blacklist", "mkdir"))]
+    r = appc.run("--prefix=always", "--hostname=same", appc.pod([apps[0], apps[2]]), check=0)
+    assert pick(r.stdout, "white") == ["shell", "mkdir", "1", "same"]
+    assert pick(r.stdout, "black") == ["shell", "1", "same"] and "cross-device link" in r.stderr
+    r = appc.run("--prefix=always", "--hostname=same", appc.pod([apps[1]]), check=0)
+    assert pick(r.stdout, "more") == ["shell", "mkdir", "0", "other"]
+    told = appc.run("--dry-run", appc.pod(apps), check=0).stdout
+    assert told.count("enforced") == 6
+    told = appc.run("--dry-run", appc.pod([sh_app("one", shell, "", calls("remove", "@foo/bar", "mkdir"))]), check=0).stdout
+    assert "modified" in told and "@foo/bar is no wildcard known here" in told
+
+
 TRY = "chroot / true 2>/dev/null && echo chroot; chown 7 /etc/x 2>/dev/null && echo chown; mknod /n c 1 3 2>/dev/null && echo mknod; " \
       "mount -t tmpfs t /mnt 2>/dev/null && echo mount"
 
