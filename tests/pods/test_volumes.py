@@ -195,3 +195,15 @@ chown 7:8 /v/new 2>/dev/null; stat -c %u:%g /v/new; echo y >>/v/foreign 2>/dev/n
     assert r.stdout == "0:0\n65534:65534\nmine\nforeign\n0:0\n7:8\nrefused\n", r.stderr
     assert (d / "new").stat().st_uid == 1000 and (d / "new").stat().st_gid == 1000
     assert os.getxattr(d / "new", "user.appc-vm.owner")
+
+
+def test_volumes_of_one_app(appc, shell, shared, tmp_path):
+    """POD-17 POD-18 VOL-01 VOL-17: an app's own volume takes the place of the pod's of that name, for this app; its readOnly holds."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/file").write_text("own\n")
+    script = "cat /v/file; echo x >/v/by-$AC_APP_NAME 2>/dev/null && echo wrote"
+    one = sh_app("one", shell, script + ";:", mounts=[{"volume": "v", "path": "/v", "appVolume": volume(
+        tmp_path / "own", name="v", readOnly=True)}])
+    r = appc.run("--prefix=always", appc.pod([one, mounted("two", shell, script)], volumes=[volume(shared)]), check=0)
+    assert pick(r.stdout, "one") == ["own"] and pick(r.stdout, "two") == ["of the host", "wrote"]
+    assert os.listdir(tmp_path / "own") == ["file"] and (shared / "by-two").exists()
