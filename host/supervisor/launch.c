@@ -7,12 +7,14 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "host/supervisor/pod.h"
+#include "host/supervisor/tsc.h"
 
 /* virtio device ids (virtio 1.2, section 5). */
 #define VIRTIO_ID_BLK   2
@@ -37,6 +39,7 @@ struct front {
 
 struct launching {
     struct pod *pod;
+    struct tsc_sample begin;
     struct front fronts[POD_DEVICES_MAX];
     unsigned n;
 };
@@ -206,6 +209,27 @@ static void two(struct child_args *a, const char *option, const char *value)
     child_arg(a, "%s", value);
 }
 
+/*
+ * An emulated CPU's counter is the host's. The guest can't measure it against an emulated timer,
+ * nor watch it: ticks get lost when the host has other things to do. It would be left with a clock
+ * of 10 ms steps that is slow.
+ */
+static void qemu_cmdline(const struct launching *l, struct child_args *a)
+{
+    const char *cmdline = l->pod->plan.debug ? CMDLINE_DEBUG : CMDLINE_QUIET;
+    uint64_t khz = tsc_khz(l->begin, tsc_sample());
+    /* Mostly the start of the device processes has taken long enough to tell. */
+    for (int i = 0; i < 4 && !khz && l->begin.ticks; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        khz = tsc_khz(l->begin, tsc_sample());
+    }
+    child_arg(a, "-append");
+    if (khz)
+        child_arg(a, "%s tsc=reliable tsc_early_khz=%llu", cmdline, (unsigned long long)khz);
+    else
+        child_arg(a, "%s", cmdline);
+}
+
 /* QEMU's microvm as the front end of the same device processes. */
 static void qemu_args(const struct launching *l, struct child_args *a, int kernel_fd, int initrd_fd,
                       int serial_fd)
@@ -234,7 +258,7 @@ static void qemu_args(const struct launching *l, struct child_args *a, int kerne
     two(a, "-kernel", tmp);
     snprintf(tmp, sizeof(tmp), "/proc/self/fd/%d", child_arg_fd(a, initrd_fd));
     two(a, "-initrd", tmp);
-    two(a, "-append", plan->debug ? CMDLINE_DEBUG : CMDLINE_QUIET);
+    qemu_cmdline(l, a);
     for (unsigned i = 0; i < l->n; i++) {
         snprintf(tmp, sizeof(tmp), "socket,id=d%u,fd=%d", i, child_arg_fd(a, l->fronts[i].fd));
         two(a, "-chardev", tmp);
@@ -403,7 +427,7 @@ static int start_devices(struct launching *l, struct err *err)
 
 int launch(struct pod *p, struct err *err)
 {
-    struct launching l = {.pod = p};
+    struct launching l = {.pod = p, .begin = tsc_sample()};
     cleanup_close int serial = -1;
     int r = p->plan.debug ? open_console(p, &serial, err) : 0;
     if (r == 0)
