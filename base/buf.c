@@ -21,6 +21,7 @@ char *buf_reserve(struct buf *b, size_t len)
             cap *= 2;
         b->data = xrealloc(b->data, cap);
         b->cap = cap;
+        b->data[b->len] = '\0'; /* also when nothing comes to be added */
     }
     return b->data + b->len;
 }

@@ -20,6 +20,8 @@ static void limit_disks(const struct ac_isolator_view *view, struct isolate_targ
         limit = 1; /* the kernel has no limit that forbids everything */
         isolate_note(out, WIRE_ISOLATOR_MODIFIED, "the least limit is 1 a second");
     }
+    if (target->scope == AC_SCOPE_POD)
+        return; /* the device processes see to that, whatever happens in here */
     for (char *const *disk = target->disks; disk && *disk; disk++) {
         char text[128];
         snprintf(text, sizeof(text), "%s %s=%" PRId64 " %s=%" PRId64, *disk, read_key, limit,

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "guest-init/isolate.h"
+#include "guest-init/syscall_sets.h"
 
 #define WILDCARD_ALL   "@appc.io/all"
 #define WILDCARD_EMPTY "@appc.io/empty"
@@ -75,15 +76,31 @@ static int add_call(scmp_filter_ctx ctx, uint32_t action, const char *name,
     return r == -EEXIST ? 0 : r;
 }
 
+struct addition {
+    scmp_filter_ctx ctx;
+    uint32_t action;
+};
+
+/* One of a set of our own; an ABI that has no such call is none that could make it. */
+static int add_of_set(void *ctx, const char *name)
+{
+    const struct addition *a = ctx;
+    struct isolate_outcome quiet = {0};
+    int r = add_call(a->ctx, a->action, name, &quiet);
+    buf_free(&quiet.detail);
+    return r;
+}
+
 static int add_set(scmp_filter_ctx ctx, uint32_t action, const struct ac_strings *set,
                    struct isolate_outcome *out)
 {
+    struct addition a = {ctx, action};
     for (size_t i = 0; i < set->n; i++) {
-        if (set->v[i][0] == '@') {
+        int r = 0;
+        if (set->v[i][0] != '@')
+            r = add_call(ctx, action, set->v[i], out);
+        else if (!syscall_set_walk(set->v[i], add_of_set, &a, &r))
             isolate_note(out, WIRE_ISOLATOR_MODIFIED, "%.64s is no wildcard known here", set->v[i]);
-            continue;
-        }
-        int r = add_call(ctx, action, set->v[i], out);
         if (r < 0)
             return r;
     }

@@ -42,22 +42,23 @@ static int bind_any(int type, uint16_t port)
     return take_fd(fd);
 }
 
-static int open_port(const struct ac_port *port, struct listen_set *set, size_t *cap,
-                     struct err *err)
+/* `name` is what the app knows the port by. */
+static int open_port(const char *name, const struct ac_port *port, struct listen_set *set,
+                     size_t *cap, struct err *err)
 {
     int type = str_eq(port->protocol, "tcp")   ? SOCK_STREAM
                : str_eq(port->protocol, "udp") ? SOCK_DGRAM
                                                : -1;
     if (type < 0)
         return err_set(err, 0, "port \"%s\": only tcp and udp can be socket-activated, not %s",
-                       port->name, port->protocol);
+                       name, port->protocol);
     if (port->count > LISTEN_MAX - set->n)
         return err_set(err, 0, "port \"%s\": an app can't have more than %d activated sockets",
-                       port->name, LISTEN_MAX);
+                       name, LISTEN_MAX);
     for (uint32_t i = 0; i < port->count; i++) {
         int fd = bind_any(type, (uint16_t)(port->port + i));
         if (fd < 0)
-            return err_set(err, errno, "port \"%s\": can't listen on %s port %u", port->name,
+            return err_set(err, errno, "port \"%s\": can't listen on %s port %u", name,
                            port->protocol, port->port + i);
         if (set->n == *cap) {
             *cap = *cap ? 2 * *cap : 8;
@@ -65,17 +66,28 @@ static int open_port(const struct ac_port *port, struct listen_set *set, size_t 
             set->names = xreallocarray(set->names, *cap, sizeof(*set->names));
         }
         set->fds[set->n] = fd;
-        set->names[set->n++] = port->name;
+        set->names[set->n++] = name;
     }
     return 0;
 }
 
-int listen_open(const struct ac_app *app, struct listen_set *ret, struct err *err)
+/* The port as the pod wants it, when it has a podPort of that name (POD-38). */
+static const struct ac_port *in_force(const struct ac_pod_manifest *pod, const struct ac_port *port)
+{
+    for (size_t i = 0; i < pod->nports; i++)
+        if (pod->ports[i].has_pod_port && str_eq(pod->ports[i].name, port->name))
+            return &pod->ports[i].pod_port;
+    return port;
+}
+
+int listen_open(const struct ac_pod_manifest *pod, const struct ac_app *app, struct listen_set *ret,
+                struct err *err)
 {
     size_t cap = 0;
     *ret = (struct listen_set){.n = 0};
     for (size_t i = 0; i < app->nports; i++) {
-        if (app->ports[i].socket_activated && open_port(&app->ports[i], ret, &cap, err) < 0)
+        const struct ac_port *port = in_force(pod, &app->ports[i]);
+        if (port->socket_activated && open_port(app->ports[i].name, port, ret, &cap, err) < 0)
             return -1;
     }
     return 0;

@@ -17,15 +17,17 @@ struct err;
 
 struct listen_set {
     int *fds;
-    char **names; /* of the port, for each descriptor; borrowed from the manifest */
+    const char **names; /* of the port, for each descriptor; borrowed from the manifest */
     size_t n;
 };
 
 /*
  * Opens the sockets of an app's ports that are marked so: one for each port of a range, on all
- * addresses. TCP ones listen. Release with listen_done(), also after a failure.
+ * addresses. TCP ones listen. A podPort of the pod takes the place of the port whose name its entry
+ * has (POD-38). Release with listen_done(), also after a failure.
  */
-int listen_open(const struct ac_app *app, struct listen_set *ret, struct err *err);
+int listen_open(const struct ac_pod_manifest *pod, const struct ac_app *app, struct listen_set *ret,
+                struct err *err);
 
 /* Closes the sockets: who has them inherited keeps them. */
 void listen_done(struct listen_set *set);

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "guest-init/apparmor.h"
 #include "guest-init/cgroup.h"
 #include "guest-init/disk.h"
 #include "guest-init/early.h"
@@ -70,6 +71,20 @@ static int slice_images(struct pod *p, struct err *err)
     return 0;
 }
 
+static int load_profiles(struct pod *p, struct err *err)
+{
+    const struct wire_config *c = &p->config;
+    if (c->nprofiles == 0)
+        return 0;
+    cleanup_free char *disk = disk_find(WIRE_DISK_IMAGES, err);
+    if (!disk)
+        return -1;
+    for (size_t i = 0; i < c->nprofiles; i++)
+        if (apparmor_load(disk, c->profiles[i].offset, c->profiles[i].length, err) < 0)
+            return err_prefix(err, "AppArmor policy %zu", i + 1);
+    return 0;
+}
+
 static void report_isolator(void *ctx, const char *isolator, enum wire_isolator_result result,
                             const char *detail)
 {
@@ -113,6 +128,8 @@ static int build_root(struct pod *p, struct app *a, struct err *err)
         .app_name = a->name,
         .device = p->devices[p->config.apps[a->index].root],
         .hostname = p->config.hostname,
+        .hosts = p->config.hosts,
+        .resolv_conf = p->config.resolv_conf,
         .cgroup = group,
         .user = a->spec->app.user,
         .group = a->spec->app.group,
@@ -242,7 +259,7 @@ static int set_up_app(struct pod *p, struct app *a, struct err *err)
     if (!a->spec->has_app || a->spec->app.exec.n == 0)
         return err_set(err, 0, "app \"%s\" has nothing to execute", a->name);
     if (volume_plan_make(p->manifest, a->spec, &a->volumes, err) < 0 || make_group(p, a, err) < 0 ||
-        build_root(p, a, err) < 0 || listen_open(&a->spec->app, &a->sockets, err) < 0)
+        build_root(p, a, err) < 0 || listen_open(p->manifest, &a->spec->app, &a->sockets, err) < 0)
         return err_prefix(err, "app \"%s\"", a->name);
     a->env = env_build(&a->spec->app, a->name, p->config.metadata_url, &a->rootfs.identity);
     if (a->rootfs.notify >= 0)
@@ -291,7 +308,8 @@ int pod_configure(struct pod *p, json_t *msg, struct err *err)
     if (sethostname(host, strlen(host)) < 0)
         return err_set(err, errno, "can't set the host name to \"%s\"", host);
     if (early_clock(p->config.clock_ns, err) < 0 || serve_metadata(p, err) < 0 ||
-        mount_scratch(p, err) < 0 || slice_images(p, err) < 0 || isolate_pod(p, err) < 0)
+        mount_scratch(p, err) < 0 || slice_images(p, err) < 0 || load_profiles(p, err) < 0 ||
+        isolate_pod(p, err) < 0)
         return -1;
     size_t n = p->manifest->napps;
     p->apps = xcalloc(n, sizeof(*p->apps));

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -69,26 +70,48 @@ static bool on_root_mount(int rootfd, int dirfd)
            statx(dirfd, "", AT_EMPTY_PATH, STATX_MNT_ID, &b) == 0 && a.stx_mnt_id == b.stx_mnt_id;
 }
 
-/* Writes /etc/hosts when neither image nor volume has one (OS-14 to OS-16). */
-static int write_hosts(int rootfd, const char *hostname, struct err *err)
+static int write_new(int etc, const char *name, const char *text, struct err *err)
+{
+    cleanup_close int fd =
+        openat(etc, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return err_set(err, errno, "can't create /etc/%s", name);
+    return write_all(fd, text, strlen(text)) < 0 ? err_set(err, errno, "can't write /etc/%s", name)
+                                                 : 0;
+}
+
+/* Replaces a file of the image, or a link there, but nothing on a volume or below one (OS-16). */
+static int replace(const struct rootfs_spec *spec, int etc, bool on_volume, const char *name,
+                   const char *text, struct err *err)
+{
+    if (!on_volume && (unlinkat(etc, name, 0) == 0 || errno == ENOENT))
+        return write_new(etc, name, text, err);
+    if (!on_volume && errno != EBUSY)
+        return err_set(err, errno, "can't replace /etc/%s", name);
+    cleanup_free char *why = xasprintf("/etc/%s lies on a volume and stays as it is", name);
+    spec->warn(spec->ctx, spec->app_name, why);
+    return 0;
+}
+
+/* /etc/hosts when neither image nor volume has one (OS-14 to OS-16), and what the user gave. */
+static int write_etc(const struct rootfs_spec *spec, int rootfd, struct err *err)
 {
     struct stat st;
     cleanup_close int etc = inroot_make_dir(rootfd, "/etc", NULL, err);
     if (etc < 0)
         return -1;
-    if (fstatat(etc, "hosts", &st, AT_SYMLINK_NOFOLLOW) == 0 || !on_root_mount(rootfd, etc))
+    bool volume = !on_root_mount(rootfd, etc);
+    if (spec->resolv_conf && replace(spec, etc, volume, "resolv.conf", spec->resolv_conf, err) < 0)
+        return -1;
+    if (spec->hosts)
+        return replace(spec, etc, volume, "hosts", spec->hosts, err);
+    if (fstatat(etc, "hosts", &st, AT_SYMLINK_NOFOLLOW) == 0 || volume)
         return 0;
-    cleanup_close int fd =
-        openat(etc, "hosts", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return err_set(err, errno, "can't create /etc/hosts");
-    if (dprintf(fd,
-                "127.0.0.1\tlocalhost\n"
-                "::1\tlocalhost ip6-localhost ip6-loopback\n"
-                "127.0.1.1\t%s\n",
-                hostname) < 0)
-        return err_set(err, errno, "can't write /etc/hosts");
-    return 0;
+    cleanup_free char *text = xasprintf("127.0.0.1\tlocalhost\n"
+                                        "::1\tlocalhost ip6-localhost ip6-loopback\n"
+                                        "127.0.1.1\t%s\n",
+                                        spec->hostname);
+    return write_new(etc, "hosts", text, err);
 }
 
 static int pivot(int rootfd, struct err *err)
@@ -131,7 +154,7 @@ static int build_inside(const struct rootfs_spec *spec, struct rootfs *ret, stru
         return -1;
     if (devices_mount(root, spec->cgroup, err) < 0 ||
         (spec->notify && (ret->notify = notify_listen(EARLY_ROOT, err)) < 0) ||
-        add_volumes(spec, root, err) < 0 || write_hosts(root, spec->hostname, err) < 0)
+        add_volumes(spec, root, err) < 0 || write_etc(spec, root, err) < 0)
         return -1;
     if (spec->read_only && mnt_set(root, MOUNT_ATTR_RDONLY) < 0)
         return err_set(err, errno, "can't make the root file system read-only");
@@ -141,6 +164,8 @@ static int build_inside(const struct rootfs_spec *spec, struct rootfs *ret, stru
 int rootfs_build(const struct rootfs_spec *spec, int init_ns, struct rootfs *ret, struct err *err)
 {
     cleanup_with(rootfs_done) struct rootfs made = {.mntns = -1, .notify = -1};
+    if (volumes_mount_shares(spec->volumes, err) < 0)
+        return -1;
     if (unshare(CLONE_NEWNS) < 0)
         return err_set(err, errno, "can't make a mount namespace");
     made.mntns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);

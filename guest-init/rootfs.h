@@ -14,9 +14,10 @@ struct err;
 /* What an app's root is made from. */
 struct rootfs_spec {
     const char *app_name;
-    const char *device;   /* block device with the EROFS file system */
-    const char *hostname; /* for /etc/hosts */
-    const char *cgroup;   /* absolute path of the app's control group in init's tree */
+    const char *device;              /* block device with the EROFS file system */
+    const char *hostname;            /* for /etc/hosts */
+    const char *hosts, *resolv_conf; /* what the files become; NULL: see below */
+    const char *cgroup;              /* absolute path of the app's control group in init's tree */
     const char *user, *group;
     const struct volume_plan *volumes;
     bool read_only;
@@ -33,9 +34,9 @@ struct rootfs {
 
 /*
  * Builds the root: an overlay over the image (RENDER-01, RENDER-11), kernel file systems and
- * devices (spec/OS-SPEC.md), volumes, /etc/hosts if there is none; read-only at
- * last when asked for (RENDER-02). `init_ns` is init's own namespace, to which the caller, who must
- * have one thread, returns in every case. Release with rootfs_done().
+ * devices (spec/OS-SPEC.md), volumes, /etc/hosts as given or if there is none, /etc/resolv.conf if
+ * given; read-only at last when asked for (RENDER-02). `init_ns` is init's own namespace, to which
+ * the caller, who must have one thread, returns in every case. Release with rootfs_done().
  */
 int rootfs_build(const struct rootfs_spec *spec, int init_ns, struct rootfs *ret, struct err *err);
 

@@ -55,14 +55,23 @@ static int open_empty(int scratchfd, const struct volume_mount *m, struct err *e
     return take_fd(fd);
 }
 
+int volumes_mount_shares(const struct volume_plan *plan, struct err *err)
+{
+    static bool mounted;
+    static const struct mnt_option options[] = {{"source", WIRE_FS_TAG}, {NULL, NULL}};
+    for (size_t i = 0; i < plan->n && !mounted; i++) {
+        if (!plan->v[i].share)
+            continue;
+        if (mnt_at("virtiofs", options, MOUNT_ATTR_NODEV, EARLY_SHARES, err) < 0)
+            return err_prefix(err, "the host's virtio-fs");
+        mounted = true;
+    }
+    return 0;
+}
+
 /* The virtio-fs device has an entry for each host volume of the pod. */
 static int open_share(const struct volume_mount *m, struct err *err)
 {
-    static bool mounted;
-    const struct mnt_option options[] = {{"source", WIRE_FS_TAG}, {NULL, NULL}};
-    if (!mounted && mnt_at("virtiofs", options, MOUNT_ATTR_NODEV, EARLY_SHARES, err) < 0)
-        return err_prefix(err, "the host's virtio-fs");
-    mounted = true;
     cleanup_free char *path = xasprintf(EARLY_SHARES "/%s", m->share);
     int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 ? err_set(err, errno, "can't open what the host shares of it") : fd;

@@ -39,6 +39,12 @@ void volume_plan_done(struct volume_plan *p);
 typedef void volume_warn_fn(void *ctx, const char *text);
 
 /*
+ * Mounts the host's virtio-fs at EARLY_SHARES when the plan has a host volume and it is not there
+ * yet. In init's own namespace, of which that of every later app is a copy.
+ */
+int volumes_mount_shares(const struct volume_plan *plan, struct err *err);
+
+/*
  * Mounts the plan below rootfd. `root_path` is the path of that mount in the current namespace, by
  * which targets that links make overlap are found. `scratchfd` holds the empty volumes, which are
  * made when the first app needs them and are shared afterwards (VOL-18).

@@ -13,6 +13,7 @@
 
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
@@ -121,36 +122,52 @@ int cmd_list(const struct command *self, int argc, char **argv)
     return CLI_OK;
 }
 
+/* Prints the line and empties the buffer. Parts of it come from the guest: none reaches the
+ * terminal as anything but text. */
+static void put_line(struct buf *line)
+{
+    for (size_t i = 0; i < line->len; i++)
+        if ((unsigned char)line->data[i] < 0x20 || line->data[i] == 0x7f)
+            line->data[i] = '?';
+    puts(line->data ? line->data : "");
+    buf_reset(line);
+}
+
+static void print_app(json_t *app, struct buf *line)
+{
+    json_t *status = json_object_get(app, "exitStatus"), *ready = json_object_get(app, "ready");
+    buf_printf(line, "app      %s: %s", str(app, "name"), str(app, "state"));
+    if (status)
+        buf_printf(line, ", status %lld", (long long)json_integer_value(status));
+    if (ready)
+        buf_printf(line, ", %s", json_is_true(ready) ? "ready" : "not ready");
+    if (json_object_get(app, "status"))
+        buf_printf(line, ", says \"%s\"", str(app, "status"));
+    if (json_object_get(app, "error"))
+        buf_printf(line, " (%s)", str(app, "error"));
+    put_line(line);
+}
+
 static void print_status(json_t *state)
 {
-    json_t *app, *apps = json_object_get(state, "apps");
-    json_t *exit_status = json_object_get(state, "exitStatus");
+    cleanup_with(buf_free) struct buf line = {0};
+    json_t *app, *report, *exit_status = json_object_get(state, "exitStatus");
     size_t i;
     printf("pod      %s\nstate    %s\n", str(state, "uuid"), str(state, "state"));
     if (exit_status)
         printf("exit     %lld\n", (long long)json_integer_value(exit_status));
-    if (json_object_get(state, "error"))
-        printf("error    %s\n", str(state, "error"));
-    json_array_foreach (apps, i, app) {
-        json_t *status = json_object_get(app, "exitStatus");
-        printf("app      %s: %s", str(app, "name"), str(app, "state"));
-        if (status)
-            printf(", status %lld", (long long)json_integer_value(status));
-        json_t *ready = json_object_get(app, "ready");
-        if (ready)
-            printf(", %s", json_is_true(ready) ? "ready" : "not ready");
-        if (json_object_get(app, "status"))
-            printf(", says \"%s\"", str(app, "status"));
-        if (json_object_get(app, "error"))
-            printf(" (%s)", str(app, "error"));
-        putchar('\n');
+    if (json_object_get(state, "error")) {
+        buf_printf(&line, "error    %s", str(state, "error"));
+        put_line(&line);
     }
-    json_t *report, *reports = json_object_get(state, "isolators");
-    json_array_foreach (reports, i, report) {
+    json_array_foreach (json_object_get(state, "apps"), i, app)
+        print_app(app, &line);
+    json_array_foreach (json_object_get(state, "isolators"), i, report) {
         const char *detail = str(report, "detail");
-        printf("isolator %s %s: %s%s%s\n",
-               json_object_get(report, "app") ? str(report, "app") : "(pod)",
-               str(report, "isolator"), str(report, "result"), *detail ? "; " : "", detail);
+        buf_printf(&line, "isolator %s %s: %s%s%s",
+                   json_object_get(report, "app") ? str(report, "app") : "(pod)",
+                   str(report, "isolator"), str(report, "result"), *detail ? "; " : "", detail);
+        put_line(&line);
     }
 }
 

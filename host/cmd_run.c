@@ -31,7 +31,7 @@ struct run_options {
     struct prepare_options prepare;
     struct fetch_request fetch;
     const char *dir, *exec, *name, *exit_policy, *uuid_file, *format;
-    struct opt_list environment, volumes;
+    struct opt_list environment, volumes, apparmor;
     bool no_scratch;
     bool wait_ready;
     char **args; /* words behind "--" */
@@ -300,6 +300,7 @@ static void run_options_done(struct run_options *o)
 {
     opt_list_done(&o->environment);
     opt_list_done(&o->volumes);
+    opt_list_done(&o->apparmor);
     fetch_request_done(&o->fetch);
 }
 
@@ -310,6 +311,7 @@ int cmd_run(const struct command *self, int argc, char **argv)
         .format = "text",
         .prepare = {.accel = "auto",
                     .prefix = "auto",
+                    .ownership = "auto",
                     .scratch = SCRATCH_DEFAULT,
                     .grace_ms = GRACE_DEFAULT_MS},
     };
@@ -335,6 +337,14 @@ int cmd_run(const struct command *self, int argc, char **argv)
          "refuse mount points without a volume"},
         {0, "allow-symlinks", OPT_FLAG, &p->allow_symlinks, NULL,
          "follow symbolic links in the sources of host volumes"},
+        {0, "volume-ownership", OPT_CHOICE, &p->ownership, "auto|caller|xattr|host",
+         "who files of host volumes belong to in the pod (default auto)"},
+        {0, "apparmor-profile", OPT_LIST, &o.apparmor, "FILE",
+         "load AppArmor profiles into the pod's kernel"},
+        {0, "hosts-file", OPT_STRING, &p->hosts_file, "FILE", "/etc/hosts of all apps"},
+        {0, "resolv-conf", OPT_STRING, &p->resolv_conf, "FILE", "/etc/resolv.conf of all apps"},
+        {0, "key-file", OPT_STRING, &p->key_file, "FILE",
+         "master key of the pods' signatures, instead of the data directory's"},
         {0, "hostname", OPT_STRING, &p->hostname, "NAME", "host name of the pod"},
         {0, "exit-policy", OPT_CHOICE, &o.exit_policy, "failure|any",
          "an app that fails (or any that ends) stops the pod"},
@@ -356,6 +366,8 @@ int cmd_run(const struct command *self, int argc, char **argv)
         return r == CLI_OK ? r : CLI_RUN_ERR;
     o.args = argv + rest;
     o.nargs = argc - rest;
+    p->apparmor = o.apparmor.v;
+    p->napparmor = o.apparmor.n;
     p->report_json = str_eq(o.format, "json");
     p->stop_on_exit = str_eq(o.exit_policy, "any");
     if (p->grace_ms > UINT32_MAX)

@@ -19,12 +19,19 @@ void wire_config_done(struct wire_config *c)
     for (size_t i = 0; i < c->napps; i++)
         free(c->apps[i].name);
     free(c->apps);
+    free(c->profiles);
+    free(c->hosts);
+    free(c->resolv_conf);
     *c = (struct wire_config){0};
 }
 
 json_t *wire_config_encode(const struct wire_config *c)
 {
-    json_t *roots = json_array(), *apps = json_array();
+    json_t *roots = json_array(), *apps = json_array(), *profiles = json_array();
+    for (size_t i = 0; i < c->nprofiles; i++)
+        json_array_append_new(profiles,
+                              json_pack("{s:I, s:I}", "offset", (json_int_t)c->profiles[i].offset,
+                                        "length", (json_int_t)c->profiles[i].length));
     for (size_t i = 0; i < c->nroots; i++)
         json_array_append_new(roots,
                               json_pack("{s:I, s:I}", "offset", (json_int_t)c->roots[i].offset,
@@ -33,11 +40,13 @@ json_t *wire_config_encode(const struct wire_config *c)
         json_array_append_new(apps,
                               json_pack("{s:s, s:I, s:b}", "name", c->apps[i].name, "root",
                                         (json_int_t)c->apps[i].root, "notify", c->apps[i].notify));
-    return json_pack("{s:s, s:i, s:s, s:s, s:s?, s:O, s:o, s:o, s:b, s:b, s:b, s:b, s:b, s:I, s:I}",
+    return json_pack("{s:s, s:i, s:s, s:s, s:s?, s:O, s:o, s:o, s:o, s:s*, s:s*, "
+                     "s:b, s:b, s:b, s:b, s:b, s:I, s:I}",
                      "type", "config", "version", WIRE_VERSION, "uuid", c->uuid, "hostname",
                      c->hostname, "metadataURL", c->metadata_url, "manifest", c->manifest, "roots",
-                     roots, "apps", apps, "scratch", c->scratch, "debug", c->debug, "strict",
-                     c->strict, "dryRun", c->dry_run, "stopOnExit", c->stop_on_exit, "graceMs",
+                     roots, "apps", apps, "profiles", profiles, "hosts", c->hosts, "resolvConf",
+                     c->resolv_conf, "scratch", c->scratch, "debug", c->debug, "strict", c->strict,
+                     "dryRun", c->dry_run, "stopOnExit", c->stop_on_exit, "graceMs",
                      (json_int_t)c->grace_ms, "clockNs", (json_int_t)c->clock_ns);
 }
 
@@ -97,6 +106,39 @@ static int decode_apps(json_t *msg, struct wire_config *c, struct err *err)
     return 0;
 }
 
+static int decode_profiles(json_t *msg, struct wire_config *c, struct err *err)
+{
+    json_t *list = json_object_get(msg, "profiles"), *item;
+    size_t i;
+    if (!list)
+        return 0;
+    if (!json_is_array(list) || json_array_size(list) > WIRE_PROFILES_MAX)
+        return err_set(err, 0, "config: profiles is no list, or too long");
+    c->profiles = xcalloc(json_array_size(list), sizeof(*c->profiles));
+    json_array_foreach (list, i, item) {
+        struct wire_profile *p = &c->profiles[i];
+        if (get_u64(item, "offset", INT64_MAX, &p->offset, err) < 0 ||
+            get_u64(item, "length", WIRE_PROFILE_SIZE_MAX, &p->length, err) < 0)
+            return -1;
+        if (p->offset % 512 || p->length == 0)
+            return err_set(err, 0, "config: profile %zu is not a part of the disk", i);
+        c->nprofiles++;
+    }
+    return 0;
+}
+
+/* The content of a file for the apps; absent is NULL. */
+static int get_file(json_t *msg, const char *key, char **ret, struct err *err)
+{
+    if (!json_object_get(msg, key))
+        return 0;
+    const char *text = wire_string(msg, key, WIRE_FILE_MAX);
+    if (!text)
+        return err_set(err, 0, "config: %s is no text, or too long", key);
+    *ret = xstrdup(text);
+    return 0;
+}
+
 static int decode_scalars(json_t *msg, struct wire_config *c, struct err *err)
 {
     uint64_t grace;
@@ -128,7 +170,9 @@ int wire_config_decode(json_t *msg, struct wire_config *ret, struct err *err)
 {
     cleanup_with(wire_config_done) struct wire_config c = {0};
     if (decode_scalars(msg, &c, err) < 0 || decode_roots(msg, &c, err) < 0 ||
-        decode_apps(msg, &c, err) < 0)
+        decode_apps(msg, &c, err) < 0 || decode_profiles(msg, &c, err) < 0 ||
+        get_file(msg, "hosts", &c.hosts, err) < 0 ||
+        get_file(msg, "resolvConf", &c.resolv_conf, err) < 0)
         return -1;
     *ret = c;
     c = (struct wire_config){0};

@@ -68,6 +68,16 @@ struct wire_root {
     uint64_t length;
 };
 
+#define WIRE_PROFILES_MAX     256         /* compiled AppArmor policies of one pod */
+#define WIRE_PROFILE_SIZE_MAX (16u << 20) /* bytes of one */
+#define WIRE_FILE_MAX         (64u << 10) /* bytes of /etc/hosts and of /etc/resolv.conf */
+
+/* A compiled AppArmor policy: `length` bytes at `offset`, a multiple of 512, of the images disk. */
+struct wire_profile {
+    uint64_t offset;
+    uint64_t length;
+};
+
 /* What the host tells the guest about one app beside the manifest. */
 struct wire_app {
     char *name;    /* as in the manifest, same order */
@@ -85,7 +95,11 @@ struct wire_config {
     size_t nroots;
     struct wire_app *apps;
     size_t napps;
-    bool scratch; /* a scratch disk is there; else upper layers go on tmpfs */
+    struct wire_profile *profiles; /* loaded before the isolators are put in force */
+    size_t nprofiles;
+    char *hosts;       /* replaces /etc/hosts of every app; NULL: made up where there is none */
+    char *resolv_conf; /* replaces /etc/resolv.conf of every app; NULL: what the image has */
+    bool scratch;      /* a scratch disk is there; else upper layers go on tmpfs */
     bool debug;
     bool strict;       /* an isolator that would be ignored is fatal, before any app starts */
     bool dry_run;      /* set everything up, report, and end without starting an app */

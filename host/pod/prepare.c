@@ -3,6 +3,7 @@
 #include "host/pod/prepare.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "host/cli.h"
 #include "host/paths.h"
 #include "host/pod/accel.h"
+#include "host/pod/apparmor.h"
 #include "host/pod/hostvolume.h"
 #include "host/pod/mdkey.h"
 #include "host/pod/poddir.h"
@@ -27,11 +29,20 @@
 
 /* Ranges on the images disk begin at multiples of this. */
 #define ROOT_ALIGN 4096
+#define SECTOR     512
 
 static void add_extent(struct plan *p, size_t *cap, struct plan_extent e)
 {
     array_grow(&p->images, p->nimages, cap, sizeof(*p->images));
     p->images[p->nimages++] = e;
+}
+
+static void add_padding(struct plan *p, size_t *cap, uint64_t *offset)
+{
+    uint64_t pad = -*offset % ROOT_ALIGN;
+    if (pad)
+        add_extent(p, cap, (struct plan_extent){.fd = -1, .length = pad});
+    *offset += pad;
 }
 
 /* Appends the flattened EROFS device of one image to the images disk. */
@@ -53,10 +64,30 @@ static int add_root(struct store *store, const char *id, struct plan *p, size_t 
     *offset += root.total;
     struct wire_config *c = &p->config;
     c->roots[c->nroots++] = (struct wire_root){.offset = start, .length = *offset - start};
-    uint64_t pad = -*offset % ROOT_ALIGN;
-    if (pad)
-        add_extent(p, cap, (struct plan_extent){.fd = -1, .length = pad});
-    *offset += pad;
+    add_padding(p, cap, offset);
+    return 0;
+}
+
+/* The policies lie behind the roots; bytes behind the end of a file read as zeros. */
+static int add_profiles(const struct prepare_options *o, struct plan *p, size_t *cap,
+                        uint64_t *offset, struct err *err)
+{
+    struct wire_config *c = &p->config;
+    if (o->napparmor > WIRE_PROFILES_MAX)
+        return err_set(err, 0, "a pod has at most %d files of AppArmor profiles",
+                       WIRE_PROFILES_MAX);
+    c->profiles = xcalloc(o->napparmor, sizeof(*c->profiles));
+    for (size_t i = 0; i < o->napparmor; i++) {
+        int fd;
+        uint64_t len;
+        if (apparmor_open(o->apparmor[i], &fd, &len, err) < 0)
+            return -1;
+        uint64_t sectors = (len + SECTOR - 1) / SECTOR * SECTOR;
+        add_extent(p, cap, (struct plan_extent){.fd = fd, .length = sectors});
+        c->profiles[c->nprofiles++] = (struct wire_profile){.offset = *offset, .length = len};
+        *offset += sectors;
+        add_padding(p, cap, offset);
+    }
     return 0;
 }
 
@@ -78,8 +109,8 @@ static int app_notifies(struct podimages *images, const struct ac_pod_app *app, 
 }
 
 /* One root for each different image, however many apps use it. */
-static int add_roots(struct podimages *images, const struct ac_pod_manifest *pod, struct plan *p,
-                     struct err *err)
+static int add_roots(struct podimages *images, const struct ac_pod_manifest *pod,
+                     const struct prepare_options *o, struct plan *p, struct err *err)
 {
     struct wire_config *c = &p->config;
     uint64_t offset = 0;
@@ -100,6 +131,23 @@ static int add_roots(struct podimages *images, const struct ac_pod_manifest *pod
         c->apps[c->napps++] =
             (struct wire_app){.name = xstrdup(app->name), .root = root, .notify = notify};
     }
+    return add_profiles(o, p, &cap, &offset, err);
+}
+
+/* A file that all apps get a copy of. */
+static int add_file(const char *option, const char *path, char **ret, struct err *err)
+{
+    cleanup_free char *text = NULL;
+    size_t len;
+    if (!path)
+        return 0;
+    if (read_file_at(AT_FDCWD, path, WIRE_FILE_MAX, &text, &len, err) < 0)
+        return err_prefix(err, "%s", option);
+    json_t *string = memchr(text, '\0', len) ? NULL : json_stringn(text, len);
+    if (!string)
+        return err_set(err, 0, "%s: %s is no text in UTF-8", option, path);
+    json_decref(string);
+    *ret = take_ptr(text);
     return 0;
 }
 
@@ -113,7 +161,8 @@ static int write_manifest(int dir_fd, json_t *manifest, struct err *err)
 
 /* ENV-03, C5: every pod has a metadata service, whose URL holds the pod's token (MDS-03). */
 static int add_metadata(struct podimages *images, const struct ac_pod_manifest *pod,
-                        const char *data_dir, const char *uuid, struct plan *p, struct err *err)
+                        const struct prepare_options *o, const char *uuid, struct plan *p,
+                        struct err *err)
 {
     uint8_t master[IDENTITY_MASTER_SIZE];
     char token[MDKEY_TOKEN_TEXT];
@@ -124,7 +173,7 @@ static int add_metadata(struct podimages *images, const struct ac_pod_manifest *
             return -1;
         texts[i] = (struct bundle_image){.manifest = image.text, .len = image.text_len};
     }
-    if (mdkey_token(token, err) < 0 || mdkey_load(data_dir, NULL, true, master, err) < 0)
+    if (mdkey_token(token, err) < 0 || mdkey_load(o->data_dir, o->key_file, true, master, err) < 0)
         return -1;
     int r = mdkey_bundle(uuid, token, master, pod, texts, &p->metadata_fd, err);
     explicit_bzero(master, sizeof(master));
@@ -142,9 +191,11 @@ static int fill_plan(struct podimages *images, const struct ac_pod_manifest *pod
     cleanup_free char *vmm = NULL;
     if (paths_companion("appc-supervisor", &vmm, err) < 0 ||
         size_cpus(pod, o->cpus, &p->cpus, err) < 0 ||
-        size_memory(pod, o->memory, &p->memory, err) < 0 || add_roots(images, pod, p, err) < 0 ||
+        size_memory(pod, o->memory, &p->memory, err) < 0 || add_roots(images, pod, o, p, err) < 0 ||
+        add_file("--hosts-file", o->hosts_file, &c->hosts, err) < 0 ||
+        add_file("--resolv-conf", o->resolv_conf, &c->resolv_conf, err) < 0 ||
         hostvolumes_open(pod, o->allow_symlinks, p, err) < 0 ||
-        add_metadata(images, pod, o->data_dir, uuid, p, err) < 0)
+        add_metadata(images, pod, o, uuid, p, err) < 0)
         return -1;
     if (o->scratch && scratch_open(o->data_dir, o->scratch, &p->scratch_fd, err) < 0)
         return -1;
@@ -154,6 +205,8 @@ static int fill_plan(struct podimages *images, const struct ac_pod_manifest *pod
     p->qemu = accel.qemu;
     *strrchr(vmm, '/') = '\0';
     p->libexec = take_ptr(vmm);
+    p->ownership = xstrdup(o->ownership);
+    size_block(pod, &p->block_bytes, &p->block_requests);
     p->debug = o->debug;
     p->report_json = o->report_json;
     p->prefix_always = str_eq(o->prefix, "always");
@@ -182,6 +235,9 @@ int prepare_pod(struct podimages *images, struct ac_pod_manifest *pod,
                                .strict_volumes = opts->strict_volumes};
     if (reify(pod, &ro, err) < 0)
         return -1;
+    for (size_t i = 0; i < pod->nports; i++)
+        cli_warn("port %s is not reachable from the host: pods have the loopback interface only",
+                 pod->ports[i].name);
     *ret = (struct plan){.kvm_fd = -1, .scratch_fd = -1, .metadata_fd = -1, .ready_fd = -1};
     if (poddir_create(opts->data_dir, ret_uuid, &ret->pod_dir_fd, &ret->lock_fd, err) < 0)
         return -1;

@@ -27,6 +27,11 @@ struct prepare_options {
     bool report_json;
     bool stop_on_exit;
     bool strict_volumes;
+    const char *const *apparmor; /* files with AppArmor profiles */
+    size_t napparmor;
+    const char *hosts_file, *resolv_conf; /* files that the apps get; NULL: none */
+    const char *key_file;                 /* master key; NULL: the data directory's */
+    const char *ownership;                /* auto, caller, xattr or host */
     bool allow_symlinks; /* sources of host volumes may be, or lie behind, symbolic links */
     bool detach;
     const char *prefix; /* auto, always or never: app names before lines of output */

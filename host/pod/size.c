@@ -74,3 +74,22 @@ int size_memory(const struct ac_pod_manifest *pod, uint64_t option, uint64_t *re
     *ret = (memory + 2 * MIB - 1) & ~(2 * MIB - 1);
     return 0;
 }
+
+static uint64_t block_limit(const struct ac_isolators *list, enum ac_isolator_kind kind)
+{
+    const struct ac_isolator *i = ac_isolators_find(list, kind);
+    struct ac_isolator_view view;
+    if (!i || ac_isolator_decode(i, &view, NULL) < 0)
+        return 0;
+    int64_t limit = view.resource.has_limit ? view.resource.limit : 0;
+    if (view.resource.has_limit && limit < 1)
+        limit = 1;
+    ac_isolator_view_done(&view);
+    return (uint64_t)limit;
+}
+
+void size_block(const struct ac_pod_manifest *pod, uint64_t *ret_bytes, uint64_t *ret_requests)
+{
+    *ret_bytes = block_limit(&pod->isolators, AC_ISOLATOR_BLOCK_BANDWIDTH);
+    *ret_requests = block_limit(&pod->isolators, AC_ISOLATOR_BLOCK_IOPS);
+}

@@ -21,4 +21,10 @@ int size_cpus(const struct ac_pod_manifest *pod, uint64_t option, unsigned *ret,
  */
 int size_memory(const struct ac_pod_manifest *pod, uint64_t option, uint64_t *ret, struct err *err);
 
+/*
+ * Bytes and requests a second that the pod's isolators allow on each of its disks (ISO-58, ISO-59);
+ * 0 where there is no limit. The least limit is 1.
+ */
+void size_block(const struct ac_pod_manifest *pod, uint64_t *ret_bytes, uint64_t *ret_requests);
+
 #endif

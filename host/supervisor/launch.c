@@ -7,12 +7,14 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "host/supervisor/pod.h"
+#include "host/supervisor/tsc.h"
 
 /* virtio device ids (virtio 1.2, section 5). */
 #define VIRTIO_ID_BLK   2
@@ -24,6 +26,9 @@
 #define CMDLINE_QUIET "quiet reboot=t panic=-1"
 #define CMDLINE_DEBUG "console=ttyS0 8250.nr_uarts=1 reboot=t panic=-1 ignore_loglevel"
 
+/* As long as the queue of appc-vmm: with QEMU's own 128 large reads and writes are cut up. */
+#define FS_QEMU_DEVICE "vhost-user-fs-device,queue-size=1024,num-request-queues=1,tag=" WIRE_FS_TAG
+
 /* One device as its front end sees it. */
 struct front {
     unsigned id;
@@ -34,6 +39,7 @@ struct front {
 
 struct launching {
     struct pod *pod;
+    struct tsc_sample begin;
     struct front fronts[POD_DEVICES_MAX];
     unsigned n;
 };
@@ -110,6 +116,15 @@ static int start_vsock(struct launching *l, int connect_fd, struct err *err)
                         (struct front){VIRTIO_ID_VSOCK, 3, "vhost-user-vsock-device", -1}, &a, err);
 }
 
+/* What the pod's isolators allow holds for each disk (ISO-58, ISO-59). */
+static void add_limits(const struct plan *plan, struct child_args *a)
+{
+    if (plan->block_bytes)
+        child_arg(a, "--bytes-per-second=%llu", (unsigned long long)plan->block_bytes);
+    if (plan->block_requests)
+        child_arg(a, "--requests-per-second=%llu", (unsigned long long)plan->block_requests);
+}
+
 static int start_images(struct launching *l, struct err *err)
 {
     const struct plan *plan = &l->pod->plan;
@@ -117,6 +132,7 @@ static int start_images(struct launching *l, struct err *err)
     child_arg(&a, "%s/appc-dev-blk", plan->libexec);
     child_arg(&a, "--read-only");
     child_arg(&a, "--serial=%s", WIRE_DISK_IMAGES);
+    add_limits(plan, &a);
     for (size_t i = 0; i < plan->nimages; i++) {
         const struct plan_extent *e = &plan->images[i];
         if (e->fd < 0)
@@ -137,6 +153,7 @@ static int start_scratch(struct launching *l, struct err *err)
     off_t size = lseek(plan->scratch_fd, 0, SEEK_END);
     child_arg(&a, "%s/appc-dev-blk", plan->libexec);
     child_arg(&a, "--serial=%s", WIRE_DISK_SCRATCH);
+    add_limits(plan, &a);
     child_arg(&a, "--extent=%d:0:%llu", child_arg_fd(&a, plan->scratch_fd),
               (unsigned long long)size);
     return start_device(l, "appc-dev-blk (scratch)",
@@ -150,14 +167,14 @@ static int start_fs(struct launching *l, struct err *err)
     struct child_args a = {0};
     child_arg(&a, "%s/appc-dev-fs", plan->libexec);
     child_arg(&a, "--tag=%s", WIRE_FS_TAG);
+    child_arg(&a, "--ownership=%s", plan->ownership);
     for (size_t i = 0; i < plan->nshares; i++) {
         const struct plan_share *s = &plan->shares[i];
         child_arg(&a, "--share=%s:%d%s%s", s->name, child_arg_fd(&a, s->fd),
                   s->read_only ? ":ro" : "", s->recursive ? "" : ":norec");
     }
-    return start_device(
-        l, "appc-dev-fs",
-        (struct front){VIRTIO_ID_FS, 2, "vhost-user-fs-device,tag=" WIRE_FS_TAG, -1}, &a, err);
+    return start_device(l, "appc-dev-fs", (struct front){VIRTIO_ID_FS, 2, FS_QEMU_DEVICE, -1}, &a,
+                        err);
 }
 
 static int start_rng(struct launching *l, struct err *err)
@@ -192,6 +209,27 @@ static void two(struct child_args *a, const char *option, const char *value)
     child_arg(a, "%s", value);
 }
 
+/*
+ * An emulated CPU's counter is the host's. The guest can't measure it against an emulated timer,
+ * nor watch it: ticks get lost when the host has other things to do. It would be left with a clock
+ * of 10 ms steps that is slow.
+ */
+static void qemu_cmdline(const struct launching *l, struct child_args *a)
+{
+    const char *cmdline = l->pod->plan.debug ? CMDLINE_DEBUG : CMDLINE_QUIET;
+    uint64_t khz = tsc_khz(l->begin, tsc_sample());
+    /* Mostly the start of the device processes has taken long enough to tell. */
+    for (int i = 0; i < 4 && !khz && l->begin.ticks; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        khz = tsc_khz(l->begin, tsc_sample());
+    }
+    child_arg(a, "-append");
+    if (khz)
+        child_arg(a, "%s tsc=reliable tsc_early_khz=%llu", cmdline, (unsigned long long)khz);
+    else
+        child_arg(a, "%s", cmdline);
+}
+
 /* QEMU's microvm as the front end of the same device processes. */
 static void qemu_args(const struct launching *l, struct child_args *a, int kernel_fd, int initrd_fd,
                       int serial_fd)
@@ -220,7 +258,7 @@ static void qemu_args(const struct launching *l, struct child_args *a, int kerne
     two(a, "-kernel", tmp);
     snprintf(tmp, sizeof(tmp), "/proc/self/fd/%d", child_arg_fd(a, initrd_fd));
     two(a, "-initrd", tmp);
-    two(a, "-append", plan->debug ? CMDLINE_DEBUG : CMDLINE_QUIET);
+    qemu_cmdline(l, a);
     for (unsigned i = 0; i < l->n; i++) {
         snprintf(tmp, sizeof(tmp), "socket,id=d%u,fd=%d", i, child_arg_fd(a, l->fronts[i].fd));
         two(a, "-chardev", tmp);
@@ -359,6 +397,9 @@ static int start_mds(struct pod *p, struct err *err)
     int r = child_start(&p->mds, &p->loop, &a, err);
     child_args_done(&a);
     close(sv[1]);
+    /* It holds the master key: nobody but the service keeps it from here on. */
+    close(p->plan.metadata_fd);
+    p->plan.metadata_fd = -1;
     set_nonblock(sv[0], true);
     p->mds_connect_fd = sv[0];
     return r;
@@ -386,7 +427,7 @@ static int start_devices(struct launching *l, struct err *err)
 
 int launch(struct pod *p, struct err *err)
 {
-    struct launching l = {.pod = p};
+    struct launching l = {.pod = p, .begin = tsc_sample()};
     cleanup_close int serial = -1;
     int r = p->plan.debug ? open_console(p, &serial, err) : 0;
     if (r == 0)

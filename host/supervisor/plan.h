@@ -40,7 +40,9 @@ struct plan {
     int output_fd;   /* standard output and error of the pod's apps; -1: logs only */
     int error_fd;
     unsigned cpus;
-    uint64_t memory; /* bytes */
+    uint64_t memory;         /* bytes */
+    uint64_t block_bytes;    /* a second, on each disk: the pod's limits; 0: none */
+    uint64_t block_requests; /* the same for their number */
     bool debug;
     bool report_json;   /* how --dry-run prints what became of the isolators */
     bool prefix_always; /* app names before lines, also where no terminal is */
@@ -51,6 +53,7 @@ struct plan {
     size_t nimages;
     struct plan_share *shares;
     size_t nshares;
+    char *ownership;           /* of files on the shares: appc-dev-fs --ownership */
     struct wire_config config; /* clock_ns is set when it is sent */
 };
 

@@ -37,6 +37,7 @@ for i in 0 1 2 3; do
     bin/appc-vm run --accel=kvm --cpus=1 --memory=256M --scratch=0 example.com/hello | while read -r line; do echo "pod-line $(now)"; done
     echo "pod-end $(now)"
 done
+bin/appc-vm run --accel=kvm --scratch=0 example.com/requests
 bin/appc-vm run --accel=kvm --cpus=1 --memory=256M --scratch=0 --detach --exec=/bin/sh --uuid-file=/tmp/uuid example.com/hello -- -c 'echo up; while :; do sleep 1; done' >/dev/null
 until bin/appc-vm logs "$(cat /tmp/uuid)" 2>/dev/null | grep -q up; do sleep 0.2; done
 for p in /proc/[0-9]*; do
@@ -59,7 +60,11 @@ def payload(d):
     work = d.parent / "work"
     work.mkdir()
     os.environ["APPC_VM_BUILD"] = str(BUILD)
-    Appc(d / "data", work).image("example.com/hello", {"exec": ["/bin/echo", "hello"]})
+    appc = Appc(d / "data", work)
+    appc.image("example.com/hello", {"exec": ["/bin/echo", "hello"]})
+    requests = (BUILD / "tests/unit/guest/requests").read_bytes()
+    appc.image("example.com/requests", {"exec": ["/bin/sh", "-c", "/requests 200 1 >/dev/null; /requests 1000 1; "
+                                                 "/requests 1000 100"]}, {"requests": requests})
     (work / "init.c").write_text('#include <unistd.h>\n#include <sys/reboot.h>\n'
                                  'int main(void) { write(1, "hello\\n", 6); reboot(RB_AUTOBOOT); return 0; }\n')
     subprocess.run(["gcc", "-O2", "-static", "-o", work / "init", work / "init.c"], check=True)
@@ -82,7 +87,7 @@ def main():
         for program in ("appc-vm", "appc-mds"):
             bench.add(BUILD / program, f"/libraries-of/{program}")
         bench.add(QEMU)
-        for f in ("bios-microvm.bin", "linuxboot_dma.bin", "pvh.bin", "kvmvapic.bin"):
+        for f in ("bios-microvm.bin", "qboot.rom", "linuxboot_dma.bin", "pvh.bin", "kvmvapic.bin"):
             for folder in ("/usr/share/qemu", "/usr/share/seabios"):
                 if os.path.exists(f"{folder}/{f}"):
                     bench.add(os.path.realpath(f"{folder}/{f}"), f"/usr/share/qemu/{f}")
@@ -102,6 +107,9 @@ def main():
         print(f"  {title:54} {medians[name]:6.2f} s  ({min(t):.2f} to {max(t):.2f})")
     if len(medians) == 2:
         print(f"  ratio: {medians['pod'] / medians['qemu']:.2f}")
+    print("\nanswers of the metadata service under KVM, of an emulated machine")
+    for line in re.findall(r"^(?:requests: )?(\d+ of \d+, .*)$", text, re.M):
+        print(f"  {line}")
     print("\nmemory of a pod's processes under KVM (PSS, without and of the guest's memory)")
     total = 0
     for name, own, guest in re.findall(r"^pss (\S+) (\d*) ?(\d*)$", text, re.M):

@@ -220,6 +220,17 @@ def wanted(*sections):
     return not ONLY or any(s in ONLY for s in sections)
 
 
+def bench_metadata(appc, env):
+    """From inside an app: on a connection for each request, one at a time and a hundred at once."""
+    program = BUILD / "tests/unit/guest/requests"
+    image = appc.image("example.com/requests", {"exec": ["/bin/sh", "-c", "/requests 200 1 >/dev/null; /requests 2000 1; "
+                                                         "/requests 2000 100"]}, {"requests": program.read_bytes()})
+    print("\nanswers of the metadata service, emulated")
+    r = subprocess.run([APPC, "run", "--accel=tcg", image], env=env, capture_output=True, text=True, check=True)
+    for line in r.stdout.splitlines():
+        print(f"  {line}")
+
+
 def main():
     print(f"appc-vm {subprocess.run([APPC, '--version'], capture_output=True, text=True).stdout.split()[1]}, "
           f"{os.cpu_count()} CPUs, medians of {ROUNDS} rounds after one to warm up")
@@ -234,7 +245,9 @@ def main():
         if wanted("index"):
             bench_index(work)
         if wanted("start"):
-            bench_memory(*bench_start(work))
+            appc, image, env = bench_start(work)
+            bench_memory(appc, image, env)
+            bench_metadata(appc, env)
     if ONLY:
         return
     nested = ROOT / "tests/kvm/perf.py"

@@ -53,6 +53,8 @@ class Appc:
             p.parent.mkdir(parents=True, exist_ok=True)
             if content is None:
                 p.mkdir(exist_ok=True)
+            elif isinstance(content, pathlib.PurePath):
+                p.symlink_to(content)
             else:
                 p.write_bytes(content if isinstance(content, bytes) else content.encode())
                 p.chmod(0o755)

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The example manifests of the specification, with images made here and the elided image IDs filled in."""
 import json
+import os
+import subprocess
+
+from conftest import ACCEL, BUILD, TIMEOUT
+from test_ace import pick
 
 
 def labels(**values):
@@ -74,16 +79,40 @@ def test_image_manifest_to_the_letter(appc):
     assert r.returncode != 0 and "working directory /opt/work" in r.stderr
 
 
+# The example's volume is /opt/tenant1/work of the host: here in a namespace of its own, so that the host keeps its /opt.
+TENANT = r"""
+mount -t tmpfs tenant /opt && mkdir -p /opt/tenant1/work/below && echo "of tenant 1" >/opt/tenant1/work/input &&
+mount -t tmpfs below /opt/tenant1/work/below && touch /opt/tenant1/work/below/inside && "$@"; status=$?
+[ "$(find /opt/tenant1 -type f | wc -l)" = 2 ] || status=99; exit $status
+"""
+
+
+def run_with_tenant(appc, *args):
+    unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
+    return subprocess.run([*unshare, "sh", "-c", TENANT, "tenant", BUILD / "appc-vm", "run", f"--accel={ACCEL}", *args],
+                          env=appc.env, capture_output=True, text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+
+
+WORKER = """#!/bin/sh
+echo args $*; touch /x 2>/dev/null && echo writable
+cat /var/lib/work/input; ls /var/lib/work/below; touch /var/lib/work/x 2>&1; :
+"""
+BACKUP = """#!/bin/sh
+cat /sys/fs/cgroup/memory.max /mnt/bar/input; rm -f /mnt/bar/input 2>&1; touch /mnt/bar/below/inside 2>&1; :
+"""
+REGISTER = """#!/bin/sh
+wget -q -O - $AC_METADATA_URL/acMetadata/v1/pod/annotations; echo
+wget -q -O - $AC_METADATA_URL/acMetadata/v1/apps/backup/annotations; echo
+"""
+
+
 def test_pod_manifest(appc):
-    """POD-05 POD-14 POD-15 POD-16 POD-17 POD-20 POD-21 POD-32 POD-35 ISO-04: the example of pods.md. Its volume is an
-    empty one here, writable so that there is something to see."""
-    show = "#!/bin/sh\necho args $*; touch /x 2>/dev/null && echo writable; grep ' /var/lib/work ' /proc/mounts | wc -l\n"
-    worker = appc.image("example.com/reduce-worker", WORKER_APP, {"bin/reduce-worker": show}, version="1.0.0")
-    backup = appc.image("example.com/worker-backup", None, {
-        "bin/reduce-backup": "#!/bin/sh\ncat /sys/fs/cgroup/memory.max; touch /mnt/bar/y && echo kept\n"})
+    """POD-05 POD-14 POD-15 POD-16 POD-17 POD-20 POD-21 POD-25 POD-32 POD-35 ISO-04 VOL-16 VOL-20: the example of pods.md,
+    with the IDs of images made here: a read-only, recursive host volume for two apps, which change nothing in it."""
+    worker = appc.image("example.com/reduce-worker", WORKER_APP, {"bin/reduce-worker": WORKER}, version="1.0.0")
+    backup = appc.image("example.com/worker-backup", None, {"bin/reduce-backup": BACKUP})
     register = appc.image("example.com/reduce-worker-register", {"exec": ["/bin/register"], "ports": [
-        {"name": "ftp", "protocol": "tcp", "port": 21}]}, {
-        "bin/register": "#!/bin/sh\nwget -q -O - $AC_METADATA_URL/acMetadata/v1/pod/annotations\n"})
+        {"name": "ftp", "protocol": "tcp", "port": 21}]}, {"bin/register": REGISTER})
 
     def image(name, id_):
         return {"name": f"example.com/{name}", "id": id_, "labels": labels(version="1.0.0")}
@@ -101,17 +130,18 @@ def test_pod_manifest(appc):
                      "isolators": [{"name": "resource/memory", "value": {"limit": "1G"}}]},
              "mounts": [{"volume": "worklib", "path": "/mnt/bar"}], "annotations": labels(foo="baz")},
             {"name": "register", "image": image("reduce-worker-register", register)}],
-        "volumes": [{"name": "worklib", "kind": "empty"}],
+        "volumes": [{"name": "worklib", "kind": "host", "source": "/opt/tenant1/work", "readOnly": True, "recursive": True}],
         "isolators": [{"name": "resource/memory", "value": {"limit": "4G"}}],
         "annotations": [{"name": "ip-address", "value": "10.1.2.3"}],
         "ports": [{"name": "ftp", "hostPort": 2121}],
     }
     path = appc.work / "example-pod.json"
     path.write_text(json.dumps(doc))
-    r = appc.run("--prefix=always", path)
+    r = run_with_tenant(appc, "--prefix=always", path)
     assert r.returncode == 0, r.stdout + r.stderr
-    lines = [x for x in r.stdout.splitlines() if x.startswith("reduce-worker: ")]
-    assert lines == ["reduce-worker: args --debug=true --data-dir=/mnt/foo", "reduce-worker: 1"]
-    assert "backup: 999997440" in r.stdout and "backup: kept" in r.stdout
-    (line,) = [x for x in r.stdout.splitlines() if x.startswith("register: ")]
-    assert json.loads(line.removeprefix("register: ")) == doc["annotations"]
+    lines = {n: pick(r.stdout, n) for n in ("reduce-worker", "backup", "register")}
+    assert lines["reduce-worker"] == ["args --debug=true --data-dir=/mnt/foo", "of tenant 1", "inside",
+                                      "touch: /var/lib/work/x: Read-only file system"]
+    assert lines["backup"] == ["999997440", "of tenant 1", "rm: can't remove '/mnt/bar/input': Read-only file system",
+                               "touch: /mnt/bar/below/inside: Read-only file system"]
+    assert [json.loads(x) for x in lines["register"]] == [doc["annotations"], labels(foo="baz")]

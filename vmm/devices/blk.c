@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/err.h"
 
@@ -19,6 +22,8 @@
 /* An interrupt is not held back longer than for this much input and output. */
 #define BLK_BATCH_BYTES    (1U << 20)
 #define BLK_BATCH_REQUESTS 64
+
+#define NS_PER_S 1000000000ULL
 
 static struct blk *blk_of(struct device *d)
 {
@@ -35,6 +40,66 @@ static bool range_ok(const struct blk *b, uint64_t sector, uint64_t len, uint64_
     return true;
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* Whether the limits hold queue q back; the timer then brings it back. */
+static bool held_back(struct blk *b, unsigned q)
+{
+    if (b->timer.fd < 0)
+        return false;
+    uint64_t now = now_ns(), wait = throttle_wait(&b->bytes, now);
+    uint64_t other = throttle_wait(&b->requests, now);
+    if (other > wait)
+        wait = other;
+    if (!wait)
+        return false;
+    struct itimerspec its = {
+        .it_value = {.tv_sec = (time_t)(wait / NS_PER_S), .tv_nsec = (long)(wait % NS_PER_S)}};
+    timerfd_settime(b->timer.fd, 0, &its, NULL);
+    b->held |= 1U << q;
+    return true;
+}
+
+static void charge(struct blk *b, uint64_t bytes)
+{
+    if (b->timer.fd < 0)
+        return;
+    uint64_t now = now_ns();
+    throttle_charge(&b->bytes, now, bytes);
+    throttle_charge(&b->requests, now, 1);
+}
+
+static int on_timer(void *data, uint32_t events, struct err *err)
+{
+    struct blk *b = data;
+    uint64_t n;
+    (void)events;
+    if (read(b->timer.fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+        return err_set(err, errno, "cannot read the timer");
+    for (unsigned q = 0; q < b->dev.nqueues; q++) {
+        if (b->held >> q & 1)
+            device_again(&b->dev, q);
+    }
+    b->held = 0;
+    return 0;
+}
+
+static int open_timer(struct blk *b, struct err *err)
+{
+    b->timer = (struct loop_source){.fd = -1, .handle = on_timer, .data = b};
+    if (!b->bytes.rate && !b->requests.rate)
+        return 0;
+    b->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (b->timer.fd < 0)
+        return err_set(err, errno, "cannot make a timer");
+    return loop_add(&b->dev.loop, &b->timer, EPOLLIN, err);
+}
+
 static uint8_t status_of(int result)
 {
     if (!result)
@@ -47,6 +112,7 @@ static uint8_t request_in(struct blk *b, struct iovs data, uint64_t sector)
     uint64_t pos;
     if (!range_ok(b, sector, data.len, &pos))
         return VIRTIO_BLK_S_IOERR;
+    charge(b, data.len);
     return status_of(blk_read(b, data, pos));
 }
 
@@ -55,6 +121,7 @@ static uint8_t request_out(struct blk *b, struct iovs data, uint64_t sector)
     uint64_t pos;
     if (b->read_only || !range_ok(b, sector, data.len, &pos))
         return VIRTIO_BLK_S_IOERR;
+    charge(b, data.len);
     /* Without FLUSH the driver takes the disk for write-through (section 5.2.6.2). */
     return status_of(blk_write(b, data, pos, !device_has(&b->dev, VIRTIO_BLK_F_FLUSH)));
 }
@@ -151,6 +218,10 @@ static int blk_run(struct device *d, unsigned q, struct err *err)
     bool more = true;
     virtq_kicks_off(vq);
     for (unsigned n = 0; more && n < BLK_BATCH_REQUESTS && bytes < BLK_BATCH_BYTES; n++) {
+        if (held_back(b, q)) {
+            virtq_flush(vq);
+            return 0;
+        }
         int r = virtq_pop(vq, &b->chain, err);
         if (r < 0)
             return -1;
@@ -167,7 +238,12 @@ static int blk_run(struct device *d, unsigned q, struct err *err)
     return 0;
 }
 
-static const struct device_ops blk_ops = {.name = "blk", .run = blk_run};
+static void blk_stopped(struct device *d, unsigned q)
+{
+    blk_of(d)->held &= ~(1U << q);
+}
+
+static const struct device_ops blk_ops = {.name = "blk", .run = blk_run, .stopped = blk_stopped};
 
 static void fill_config(struct blk *b, unsigned queues)
 {
@@ -203,11 +279,13 @@ int blk_init(struct blk *b, unsigned queues, struct err *err)
     b->dev.nqueues = queues;
     b->dev.config = &b->config;
     b->dev.config_len = sizeof(b->config);
-    return device_init(&b->dev, err);
+    return device_init(&b->dev, err) ? -1 : open_timer(b, err);
 }
 
 void blk_free(struct blk *b)
 {
+    if (b->timer.handle && b->timer.fd >= 0)
+        close(b->timer.fd);
     device_free(&b->dev);
     free(b->extents);
     free(b->files);

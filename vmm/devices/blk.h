@@ -2,7 +2,8 @@
 /*
  * virtio-blk (virtio 1.2, section 5.2): a disk made of extents, which are ranges of files one after
  * the other. Requests are worked off in order and at once, with one system call for each extent
- * that a request touches; the answers to a batch are shown with one interrupt.
+ * that a request touches; the answers to a batch are shown with one interrupt. Limits, when there
+ * are any, hold for reads and writes of the disk together: what is over them stays in the ring.
  */
 #ifndef APPC_VMM_DEVICES_BLK_H
 #define APPC_VMM_DEVICES_BLK_H
@@ -12,6 +13,7 @@
 #include <stdint.h>
 
 #include "vmm/devices/device.h"
+#include "vmm/devices/throttle.h"
 
 struct err;
 
@@ -44,6 +46,9 @@ struct blk {
     uint64_t capacity; /* bytes */
     bool read_only;
     char serial[BLK_SERIAL_MAX];
+    struct throttle bytes, requests;
+    struct loop_source timer; /* when the limits allow more; fd -1 without limits */
+    uint32_t held;            /* queues that wait for it, a bit each */
     struct virtq_chain chain; /* the request in hand */
 };
 
@@ -60,7 +65,9 @@ int blk_extent_parse(const char *text, struct blk_extent_spec *ret, struct err *
 /* Appends an extent to a zero-initialised *b, whose read_only is set; fd stays the caller's. */
 int blk_add_extent(struct blk *b, const struct blk_extent_spec *spec, struct err *err);
 
-/* Fills in the device's offer; extents, read_only and serial are there. 1 to BLK_QUEUES_MAX queues.
+/*
+ * Fills in the device's offer; extents, read_only, serial and the rates of the limits are there. 1
+ * to BLK_QUEUES_MAX queues.
  */
 int blk_init(struct blk *b, unsigned queues, struct err *err);
 

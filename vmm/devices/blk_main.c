@@ -19,11 +19,12 @@ static size_t nextents, extents_cap;
 static unsigned queues = 1;
 
 static const struct jail_rule rules[] = {
-    {.nr = SCMP_SYS(preadv)},    /* reading */
-    {.nr = SCMP_SYS(pwritev)},   /* writing */
-    {.nr = SCMP_SYS(pwritev2)},  /* writing through */
-    {.nr = SCMP_SYS(fdatasync)}, /* FLUSH */
-    {.nr = SCMP_SYS(fallocate)}, /* DISCARD and WRITE_ZEROES */
+    {.nr = SCMP_SYS(preadv)},          /* reading */
+    {.nr = SCMP_SYS(pwritev)},         /* writing */
+    {.nr = SCMP_SYS(pwritev2)},        /* writing through */
+    {.nr = SCMP_SYS(fdatasync)},       /* FLUSH */
+    {.nr = SCMP_SYS(fallocate)},       /* DISCARD and WRITE_ZEROES */
+    {.nr = SCMP_SYS(timerfd_settime)}, /* the limits */
 };
 
 static int set_extent(void *self, const char *arg, struct err *err)
@@ -69,12 +70,33 @@ static int set_queues(void *self, const char *arg, struct err *err)
     return 0;
 }
 
+static int set_rate(const char *arg, uint64_t *ret, struct err *err)
+{
+    if (parse_u64(arg, INT64_MAX, ret) || !*ret)
+        return err_set(err, 0, "\"%s\" is not a number from 1 on", arg);
+    return 0;
+}
+
+static int set_bytes(void *self, const char *arg, struct err *err)
+{
+    (void)self;
+    return set_rate(arg, &blk.bytes.rate, err);
+}
+
+static int set_requests(void *self, const char *arg, struct err *err)
+{
+    (void)self;
+    return set_rate(arg, &blk.requests.rate, err);
+}
+
 static const struct program_option options[] = {
     {"extent", "EXTENT", "FD:OFFSET:LENGTH or zero:LENGTH; the disk is all of them in turn",
      set_extent},
     {"read-only", NULL, "refuse to write", set_read_only},
     {"serial", "NAME", "what the guest knows the disk by, at most 20 bytes", set_serial},
     {"queues", "N", "request queues (1)", set_queues},
+    {"bytes-per-second", "N", "limit of reads and writes together (none)", set_bytes},
+    {"requests-per-second", "N", "the same for their number (none)", set_requests},
 };
 
 static int init(void *self, struct device **ret_dev, struct err *err)

@@ -176,6 +176,11 @@ static void atomic_files_leave_nothing(void **state)
     free(data);
     assert_int_equal(read_file_at(fd, "a/b/c/f", 3, &data, &len, &e), -1);
     assert_int_equal(e.errnum, EFBIG);
+    /* Nothing is the empty string, whatever the memory held before. */
+    assert_int_equal(read_file_at(AT_FDCWD, "/dev/null", 3, &data, &len, &e), 0);
+    assert_int_equal(len, 0);
+    assert_string_equal(data, "");
+    free(data);
     assert_int_equal(write_file_atomic_at(fd, "a/b/c", "data", 4, 0600, true, &e), -1);
     assert_int_equal(unlinkat(fd, "a/b/c/f", 0), 0);
     assert_int_equal(unlinkat(fd, "a/b/c", AT_REMOVEDIR), 0);

@@ -249,6 +249,8 @@ static void host_volumes_need_a_share(void **state)
     struct err e = {0};
     assert_int_equal(plan(mounts, 1, NULL, 0, &p, &e), 0);
     assert_int_equal(volumes_mount(&p, root.fd, root.path, root.fd, count_warning, NULL, &e), -1);
+    assert_non_null(strstr(e.msg, "what the host shares"));
+    assert_int_equal(volumes_mount_shares(&p, &e), -1);
     assert_non_null(strstr(e.msg, "virtio-fs"));
 }
 

@@ -177,10 +177,16 @@ static void disks_are_limited(void **state)
     check_file("io.max", "254:16 rbps=2000000 wbps=2000000");
     scratch_write(&group, "io.max", "", 0644);
     apply("[{\"name\":\"resource/block-iops\",\"value\":{\"default\":true,\"limit\":\"0\"}}]",
-          AC_SCOPE_POD, &iso);
+          AC_SCOPE_APP, &iso);
     assert_string_equal(reports.data,
                         "resource/block-iops=modified(the least limit is 1 a second)\n");
     check_file("io.max", "254:16 riops=1 wiops=1");
+    /* The pod's is the device processes' to keep. */
+    scratch_write(&group, "io.max", "", 0644);
+    apply("[{\"name\":\"resource/block-iops\",\"value\":{\"default\":true,\"limit\":\"7\"}}]",
+          AC_SCOPE_POD, &iso);
+    assert_string_equal(reports.data, "resource/block-iops=enforced()\n");
+    check_file("io.max", "");
     apply(
         "[{\"name\":\"resource/network-bandwidth\",\"value\":{\"default\":true,\"limit\":\"1M\"}}]",
         AC_SCOPE_APP, &iso);

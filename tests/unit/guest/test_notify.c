@@ -76,7 +76,7 @@ static void sockets_are_named(void **state)
     (void)state;
     char a[] = "web", b[] = "dns";
     int fds[] = {8, 9, 10};
-    char *names[] = {a, a, b};
+    const char *names[] = {a, a, b};
     char one[] = "LISTEN_PID=7", two[] = "LISTEN_FDSX=1", three[] = "LISTEN_FDS=9";
     char *env[] = {one, two, three, NULL};
     struct listen_set set = {.fds = fds, .names = names, .n = 3};
@@ -99,19 +99,20 @@ static void ports_are_opened(void **state)
     struct ac_port ports[] = {
         {web, tcp, 47311, 2, true}, {web, tcp, 47311, 1, false}, {web, udp, 47311, 1, true}};
     struct ac_app app = {.ports = ports, .nports = 3};
+    struct ac_pod_manifest pod = {.nports = 0};
     struct listen_set set, again;
     struct err err;
-    assert_int_equal(listen_open(&app, &set, &err), 0);
+    assert_int_equal(listen_open(&pod, &app, &set, &err), 0);
     assert_int_equal(set.n, 3);
-    assert_int_equal(listen_open(&app, &again, &err), -1); /* taken */
+    assert_int_equal(listen_open(&pod, &app, &again, &err), -1); /* taken */
     assert_non_null(strstr(err.msg, "can't listen on tcp port 47311"));
     listen_done(&again);
     listen_done(&set);
     ports[0].count = LISTEN_MAX + 1;
-    assert_int_equal(listen_open(&app, &set, &err), -1);
+    assert_int_equal(listen_open(&pod, &app, &set, &err), -1);
     listen_done(&set);
     ports[0] = (struct ac_port){web, sctp, 1, 1, true};
-    assert_int_equal(listen_open(&app, &set, &err), -1);
+    assert_int_equal(listen_open(&pod, &app, &set, &err), -1);
     assert_non_null(strstr(err.msg, "only tcp and udp"));
     listen_done(&set);
 }

@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "host/supervisor/pod.h"
+#include "host/supervisor/tsc.h"
 
 /* What main.c does for the others. */
 static char failure[256];
@@ -231,6 +232,8 @@ static void plans_round_trip(void **state)
                      .prefix_always = true,
                      .libexec = strdup("/x"),
                      .qemu = strdup("/q"),
+                     .ownership = strdup("xattr"),
+                     .block_bytes = 1000000,
                      .images = calloc(2, sizeof(struct plan_extent)),
                      .nimages = 2};
     p.images[0] = (struct plan_extent){7, 0, 4096};
@@ -247,6 +250,8 @@ static void plans_round_trip(void **state)
     assert_int_equal(q.images[1].fd, -1);
     assert_true(q.prefix_always && !q.prefix_never && !q.debug);
     assert_string_equal(q.qemu, "/q");
+    assert_string_equal(q.ownership, "xattr");
+    assert_true(q.block_bytes == 1000000 && q.block_requests == 0);
     plan_done(&q);
     /* With KVM there is no QEMU. */
     free(p.qemu);
@@ -262,9 +267,21 @@ static void plans_round_trip(void **state)
     plan_done(&p);
 }
 
+static void the_counters_rate_is_told(void **state)
+{
+    (void)state;
+    struct tsc_sample a = {1000000, 5000000}, b = {31000000, 15000000}, near = {1003000, 5001000};
+    assert_int_equal(tsc_khz(a, b), 3000000);
+    assert_int_equal(tsc_khz(a, near), 0);
+    assert_int_equal(tsc_khz(b, a), 0);
+    assert_int_equal(tsc_khz((struct tsc_sample){0, 0}, b), 0);
+    assert_int_equal(tsc_khz(a, (struct tsc_sample){0, 0}), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_counters_rate_is_told),
         cmocka_unit_test_setup_teardown(lines_of_two_apps_do_not_mix, setup, teardown),
         cmocka_unit_test_setup_teardown(slow_readers_lose_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(strange_streams_are_closed, setup, teardown),

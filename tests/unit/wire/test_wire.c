@@ -73,12 +73,16 @@ static struct wire_config sample(void)
         .nroots = 2,
         .apps = calloc(1, sizeof(struct wire_app)),
         .napps = 1,
+        .profiles = calloc(1, sizeof(struct wire_profile)),
+        .nprofiles = 1,
+        .resolv_conf = strdup("nameserver 192.0.2.1\n"),
         .scratch = true,
         .grace_ms = 10000,
         .clock_ns = 1234567890123456789,
     };
     c.roots[0] = (struct wire_root){0, 4096};
     c.roots[1] = (struct wire_root){4096, 1ULL << 40};
+    c.profiles[0] = (struct wire_profile){8192, 1593};
     c.apps[0] = (struct wire_app){strdup("app"), 1, true};
     return c;
 }
@@ -98,6 +102,10 @@ static void config_round_trips(void **state)
     assert_true(d.roots[1].length == 1ULL << 40);
     assert_int_equal(d.apps[0].root, 1);
     assert_true(d.apps[0].notify);
+    assert_int_equal(d.nprofiles, 1);
+    assert_true(d.profiles[0].offset == 8192 && d.profiles[0].length == 1593);
+    assert_null(d.hosts);
+    assert_string_equal(d.resolv_conf, c.resolv_conf);
     assert_true(d.scratch && !d.debug);
     assert_true(d.clock_ns == c.clock_ns);
     json_decref(msg);
@@ -127,6 +135,16 @@ static void config_bounds_hold(void **state)
     c.apps[0].root = 0;
     c.roots[0].offset = 100;
     msg = wire_config_encode(&c);
+    assert_int_equal(wire_config_decode(msg, &d, &e), -1);
+    json_decref(msg);
+    c.roots[0].offset = 0;
+    c.profiles[0].length = WIRE_PROFILE_SIZE_MAX + 1;
+    msg = wire_config_encode(&c);
+    assert_int_equal(wire_config_decode(msg, &d, &e), -1);
+    json_decref(msg);
+    c.profiles[0].length = 1;
+    msg = wire_config_encode(&c);
+    json_object_set_new(msg, "hosts", json_integer(1));
     assert_int_equal(wire_config_decode(msg, &d, &e), -1);
     json_decref(msg);
 }
