@@ -300,7 +300,7 @@ static int look_in_store(struct job *j, struct err *err)
     else if (pull != FETCH_NEWER && j->want->url)
         r = take_recorded(j, err);
     if (r == 1 && pull == FETCH_NEVER)
-        return err_set(err, ENOENT, "%s is not in the store, and --pull=never", j->check->what);
+        return err_set(err, 0, "%s is not in the store, and --pull=never", j->check->what);
     return r;
 }
 
@@ -320,6 +320,6 @@ int image_get(struct fetch_command *cmd, size_t number, const struct fetch_want 
     if (want->oci)
         return oci_fetch(&j, err);
     if (!want->name && !want->url)
-        return err_set(err, ENOENT, "%s is not in the store", what);
+        return err_set(err, 0, "%s is not in the store", what);
     return want->name ? fetch_discovered(&j, err) : fetch_from(&j, want->url, want->signature, err);
 }

@@ -221,9 +221,13 @@ int trust_remove(const struct config_dirs *dirs, const char *fingerprint, const 
     cleanup_free char *path = xasprintf("%s/%s", dir, fingerprint);
     bool masking = below(dirs, scope, fingerprint);
     bool here = stat(path, &st) == 0;
-    if (here ? st.st_size == 0 : !masking)
-        return err_set(err, ENOENT, "the key %s is not trusted for %s", fingerprint,
-                       prefix ? prefix : "all names");
+    if (here ? st.st_size == 0 : !masking) {
+        (void)err_set(err, 0, "the key %s is not trusted for %s", fingerprint,
+                      prefix ? prefix : "all names");
+        if (err) /* for callers; its text would say nothing more */
+            err->errnum = ENOENT;
+        return -1;
+    }
     if (masking)
         return mkdir_parents_at(AT_FDCWD, dir, 0755, err) < 0
                    ? -1

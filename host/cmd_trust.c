@@ -2,7 +2,6 @@
 /* appc-vm trust: the table of its sub-commands, list and remove. */
 #include "host/cmd_trust.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,7 +117,7 @@ static int remove_all(const struct config_dirs *dirs, const char *fpr, struct er
             return -1;
         any = true;
     }
-    return any ? 0 : err_set(err, ENOENT, "the key %s is not trusted", fpr);
+    return any ? 0 : err_set(err, 0, "the key %s is not trusted", fpr);
 }
 
 static int remove_one(const char *config, const char *text, const char *prefix, bool root,

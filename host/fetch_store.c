@@ -155,10 +155,10 @@ static int ask(const char *what, struct buf *line, struct err *err)
                        "%s is encrypted; give --passphrase-file or --passphrase-fd, as there is no "
                        "terminal to ask on",
                        what);
-    dprintf(tty, "Passphrase of %s: ", what);
     quiet = was;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
     tcsetattr(tty, TCSAFLUSH, &quiet);
+    dprintf(tty, "Passphrase of %s: ", what); /* not before: what is typed by then is flushed */
     char c;
     while (line->len < PASSPHRASE_MAX && read(tty, &c, 1) == 1 && c != '\n')
         buf_addc(line, c);

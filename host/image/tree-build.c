@@ -59,7 +59,7 @@ void *arena_alloc(struct arena *a, size_t size)
 {
     if (size > SIZE_MAX / 2)
         die_oom();
-    size = (size + 7) & ~(size_t)7;
+    size = size ? (size + 7) & ~(size_t)7 : 8; /* nothing has an address too */
     if (size > ARENA_CHUNK / 4)
         return arena_chunk_add(a, size);
     if (size > a->left) {
