@@ -7,9 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "host/image/render-follow.h"
 #include "host/image/tree-build.h"
 
 /* Names that all layers together may have: what a small graph of large images can multiply to. */
@@ -18,6 +20,7 @@
 /* What composing one layer needs to know of its tree. */
 struct pass {
     struct builder *b;
+    struct follow *follow;
     const struct render_layer *layer;
     bool filtered;
     uint32_t *marks;           /* by node: how many whitelists have it; then KEPT or not */
@@ -108,6 +111,18 @@ static size_t whiteouts_of(const struct tree *t, const struct tree_node *dir,
     return n;
 }
 
+/*
+ * A name of this layer is where another of its names goes by a symbolic link: only a layer that
+ * follows links has such. To give up one of them would be silent.
+ */
+static int meets_itself(const struct tree_node *n, struct err *err)
+{
+    cleanup_with(buf_free) struct buf path = {0};
+    tree_path(n, &path);
+    return err_set(err, EEXIST, "%.255s is taken away, and a symbolic link leads into it",
+                   path.data);
+}
+
 /* Nothing of the layer itself is in the directory yet. */
 static void drop_children(struct builder *b, const struct tree_node *dir)
 {
@@ -130,6 +145,8 @@ static int apply_whiteouts(struct pass *p, struct tree_node **into, const struct
     size_t count = whiteouts_of(p->layer->tree, n, &w);
     if (count && !w->name) {
         struct tree_node *old = *into;
+        if (follow_touched(p->follow, old))
+            return meets_itself(old, err);
         if (!old->parent)
             return drop_children(p->b, old), 0;
         builder_drop(p->b, old);
@@ -142,21 +159,21 @@ static int apply_whiteouts(struct pass *p, struct tree_node **into, const struct
     }
     for (size_t i = 0; i < count; i++) {
         struct tree_node *old = builder_find(p->b, *into, w[i].name, w[i].name_len);
-        if (old)
+        if (old && !follow_touched(p->follow, old))
             builder_drop(p->b, old);
     }
     return 0;
 }
 
-static struct tree_node *find_path(const struct builder *b, const char *path)
+/* The file of a layer below that a hard link names: links lead to its directory, not to it. */
+static int find_target(struct pass *p, const char *path, struct tree_node **ret, struct err *err)
 {
-    struct tree_node *n = b->nodes[0];
-    while (n && *path) {
-        size_t len = strcspn(path, "/");
-        n = builder_find(b, n, path, len);
-        path += len + (path[len] == '/');
-    }
-    return n;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    struct tree_node *dir;
+    if (follow_path(p->follow, p->b->nodes[0], path, (size_t)(name - path), false, &dir, err) < 0)
+        return -1;
+    *ret = dir ? builder_find(p->b, dir, name, strlen(name)) : NULL;
+    return 0;
 }
 
 /* Hard links to the layers below get the inodes that are there, before anything is taken away. */
@@ -165,7 +182,9 @@ static int find_links(struct pass *p, struct err *err)
     const struct tree *t = p->layer->tree;
     for (size_t i = 0; i < t->nlinks; i++) {
         const struct tree_link *l = &t->links[i];
-        const struct tree_node *target = find_path(p->b, l->path);
+        struct tree_node *target;
+        if (find_target(p, l->path, &target, err) < 0)
+            return err_prefix(err, "a hard link to %.255s", l->path);
         if (!target || S_ISDIR(target->inode->mode))
             return err_set(err, target ? EISDIR : ENOENT, "a hard link to %.255s", l->path);
         p->inode[l->node->inode->id] = target->inode;
@@ -173,26 +192,47 @@ static int find_links(struct pass *p, struct err *err)
     return 0;
 }
 
+/* The directory of the result where the layer's directory is. */
+static void set_target(struct pass *p, const struct tree_node *n, struct tree_node *into)
+{
+    p->target[n->id] = into;
+    if (p->layer->follow)
+        follow_touch(p->follow, into);
+}
+
 /* A directory over a directory: metadata of the later one, if an entry gave it (RENDER-18). */
 static void merge_dir(struct pass *p, struct tree_node *into, const struct tree_node *n)
 {
-    p->target[n->id] = into;
+    set_target(p, n, into);
     if (n->implied)
         return;
     into->inode = copy_inode(p, n->inode);
     into->implied = false;
 }
 
+/* A directory that no entry of the layer names is where a link of the layers below leads. */
+static bool follows(const struct pass *p, const struct tree_node *n, const struct tree_node *old)
+{
+    return p->layer->follow && n->implied && S_ISLNK(old->inode->mode);
+}
+
 static int put_name(struct pass *p, const struct tree_node *n, struct err *err)
 {
     struct tree_node *dir = p->target[n->parent->id];
     struct tree_node *old = builder_find(p->b, dir, n->name, n->name_len);
+    if (old && follows(p, n, old) && follow_link(p->follow, old, true, &old, err) < 0) {
+        cleanup_with(buf_free) struct buf path = {0};
+        tree_path(n, &path);
+        return err_prefix(err, "%.255s", path.data);
+    }
     if (old && is_dir(old) && is_dir(n)) {
         if (apply_whiteouts(p, &old, n, err) < 0)
             return -1;
         merge_dir(p, old, n);
         return 0;
     }
+    if (old && is_dir(old) && follow_touched(p->follow, old))
+        return meets_itself(old, err);
     if (old)
         builder_drop(p->b, old); /* RENDER-07, RENDER-08, RENDER-17 */
     struct tree_node *put = builder_add(p->b, dir, n->name, n->name_len, err);
@@ -200,7 +240,7 @@ static int put_name(struct pass *p, const struct tree_node *n, struct err *err)
         return -1;
     put->inode = copy_inode(p, n->inode);
     put->implied = n->implied;
-    p->target[n->id] = put;
+    set_target(p, n, put);
     return 0;
 }
 
@@ -209,22 +249,26 @@ static bool only_whiteouts(const struct pass *p, const struct tree_node *n)
 {
     if (p->layer->tree->nwhiteouts == 0 || !n->implied || n->nchildren)
         return false;
-    const struct tree_node *old =
-        builder_find(p->b, p->target[n->parent->id], n->name, n->name_len);
+    struct tree_node *old = builder_find(p->b, p->target[n->parent->id], n->name, n->name_len);
+    if (old && follows(p, n, old) && follow_link(p->follow, old, false, &old, NULL) < 0)
+        return false; /* put_name() says why */
     return !old || !is_dir(old);
 }
 
-static int add_layer(struct builder *b, const struct render_layer *layer, struct err *err)
+static int add_layer(struct builder *b, struct follow *follow, const struct render_layer *layer,
+                     struct err *err)
 {
     const struct tree *t = layer->tree;
     cleanup_with(pass_done) struct pass p = {
         .b = b,
+        .follow = follow,
         .layer = layer,
         .marks = xcalloc(t->nnodes, sizeof(*p.marks)),
         .target = xcalloc(t->nnodes, sizeof(*p.target)),
         .inode = xcalloc(t->ninodes, sizeof(*p.inode)),
     };
     struct tree_node *root = b->nodes[0];
+    follow_reset(follow);
     mark_kept(&p);
     if (find_links(&p, err) < 0 || apply_whiteouts(&p, &root, t->root, err) < 0)
         return -1;
@@ -272,11 +316,12 @@ int render_compose(const struct render_layer *layers, size_t n, struct render **
                    struct err *err)
 {
     cleanup_with(builder_done) struct builder b = {0};
+    cleanup_with(follow_done) struct follow follow = {.b = &b};
     if (check_layers(layers, n, err) < 0)
         return -1;
     builder_init(&b);
     for (size_t i = 0; i < n; i++)
-        if (add_layer(&b, &layers[i], err) < 0)
+        if (add_layer(&b, &follow, &layers[i], err) < 0)
             return -1;
     struct render *r = xcalloc(1, sizeof(*r));
     r->root = builder_finish(&b, &r->nnodes, &r->ninodes, &r->arena);

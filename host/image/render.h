@@ -8,6 +8,7 @@
 #ifndef APPC_IMAGE_RENDER_H
 #define APPC_IMAGE_RENDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,8 @@ struct render_layer {
     uint32_t blob; /* the tar, as a number below RENDER_IMAGES_MAX; same tar, same number */
     const struct ac_strings *const *whitelists;
     size_t nwhitelists;
+    bool
+        follow; /* of an OCI image: links in the way of directories without an entry are followed */
 };
 
 /* The merged tree: its inodes say in which blob their extents are. */
@@ -45,13 +48,16 @@ struct render {
  * Merges n layers, the first is overridden by all others (RENDER-03 to RENDER-23):
  *  - a name of a later layer replaces that of an earlier one, whatever it is; a directory over a
  *    directory merges and the later one's metadata stays, unless no entry named it;
- *  - a symlink in the way of a directory is replaced, never followed;
+ *  - a symlink in the way of a directory is replaced and not followed, unless the layer has
+ * `follow` and no entry for the directory: then what is in it goes where the link leads inside the
+ * tree
+ *    (".." ends at the root, what is missing is made, circles are errors), and so do hard links;
  *  - a whitelist entry matches exactly: a directory in it stays, its content does not. The
  *    directories above what stays are kept with their own metadata. The root always stays;
  *  - hard links of one visit stay linked; one whose target was filtered has the data.
  *  - of a layer of an OCI image, whiteouts take away what is below it, never its own names, and
- * hard links to files of the layers below become names of those (image-spec, layer.md). 0 with *ret
- * (render_free()) or -1. The trees must stay while *ret is used; the layers need not.
+ *    hard links to files of the layers below become names of those (image-spec, layer.md).
+ * 0 with *ret (render_free()) or -1. The trees must stay while *ret is used; the layers need not.
  */
 int render_compose(const struct render_layer *layers, size_t n, struct render **ret,
                    struct err *err);

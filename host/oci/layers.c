@@ -132,7 +132,7 @@ static int merge(struct layers *l, struct err *err)
     cleanup_free struct render_layer *v = xcalloc(l->n, sizeof(*v));
     struct render *merged;
     for (size_t i = 0; i < l->n; i++)
-        v[i] = (struct render_layer){.tree = l->v[i].tree, .blob = (uint32_t)i};
+        v[i] = (struct render_layer){.tree = l->v[i].tree, .blob = (uint32_t)i, .follow = true};
     if (render_compose(v, l->n, &merged, err) < 0)
         return -1;
     render_free(l->merged);

@@ -141,13 +141,28 @@ def test_type_changes(user):
     assert have["d"].isfile() and have["f"].isdir() and have["s"].isdir() and have["e"].issym()
 
 
-def test_symlink_in_the_way_is_replaced_and_never_followed(user):
-    low = Layer().dir("etc").file("etc/passwd", "mine").symlink("link", "etc").symlink("out", "/")
-    high = Layer().file("link/passwd", "theirs").file("out/evil", "x")
+def test_symlink_in_the_way_is_followed_inside_the_image(user):
+    """A directory without an entry is where the link of a lower layer leads; one with an entry replaces the link."""
+    low = (Layer().dir("etc").file("etc/passwd", "mine").symlink("link", "etc").symlink("out", "../../../..")
+           .dir("usr").dir("usr/lib").file("usr/lib/old").symlink("lib", "usr/lib").symlink("new", "/made/here")
+           .symlink("replaced", "etc"))
+    high = (Layer().file("link/passwd", "theirs").file("out/up", "x").file("lib/foo", "foo").gone("lib/old")
+            .link("copy", "lib/foo").file("new/f").link("lib/p", "link/passwd").dir("replaced", mode=0o700).file("replaced/passwd", "x"))
     image = one(user, low, high)
     have = names(user, image)
-    assert text(user, image, "etc/passwd") == "mine" and have["link"].isdir() and have["out"].isdir()
-    assert "evil" not in have
+    assert text(user, image, "etc/passwd") == "theirs" and text(user, image, "usr/lib/foo") == "foo"
+    assert all(have[n].issym() for n in ("link", "out", "lib", "new")) and have["replaced"].isdir()
+    assert {"up", "usr/lib/p", "made/here/f", "replaced/passwd"} < set(have)
+    assert not {"lib/foo", "link/passwd", "out/up", "usr/lib/old"} & set(have) and have["made"].mode == 0o755
+
+
+@pytest.mark.parametrize("low,high,words", [
+    (lambda: Layer().symlink("a", "b").symlink("b", "a"), lambda: Layer().file("a/x"), "/a: more than 40 symbolic links"),
+    (lambda: Layer().file("f").symlink("a", "f"), lambda: Layer().file("a/x"), "not a directory"),
+    (lambda: Layer().dir("d").dir("d/e").symlink("d/r", "/"), lambda: Layer().file("d/r/d").file("d/s"), "is taken away")])
+def test_links_that_lead_nowhere(user, tmp_path, low, high, words):
+    layout(tmp_path / "l", {"v1": Image([low(), high()])})
+    fails(user, f"oci:{tmp_path / 'l'}", words)
 
 
 def test_directories_merge_with_the_metadata_of_the_upper_one(user):

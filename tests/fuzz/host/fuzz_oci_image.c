@@ -98,7 +98,7 @@ static void check_layers(uint8_t *data, size_t size)
         size_t end = at + 512 > size ? size : at;
         if (tree_read_layer(data + start, end - start, &trees[n], &err) < 0)
             break;
-        layers[n] = (struct render_layer){.tree = trees[n], .blob = (uint32_t)n};
+        layers[n] = (struct render_layer){.tree = trees[n], .blob = (uint32_t)n, .follow = true};
         n++;
         start = at + 512;
         if (start >= size)

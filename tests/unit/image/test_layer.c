@@ -21,6 +21,7 @@ struct stack {
     struct mktar *tars[LAYERS_MAX];
     struct tree *trees[LAYERS_MAX];
     size_t n;
+    bool as_images; /* composed as App Container images are */
     struct render *merged;
 };
 
@@ -46,7 +47,8 @@ static int merge(struct stack *s, struct err *err)
 {
     struct render_layer v[LAYERS_MAX] = {0};
     for (size_t i = 0; i < s->n; i++)
-        v[i] = (struct render_layer){.tree = s->trees[i], .blob = (uint32_t)i};
+        v[i] = (struct render_layer){
+            .tree = s->trees[i], .blob = (uint32_t)i, .follow = !s->as_images};
     return render_compose(v, s->n, &s->merged, err);
 }
 
@@ -114,7 +116,71 @@ static void test_types(void **state)
     (void)state;
     CHECK("/a ", "d:a f:a/x", "f:a");
     CHECK("/a /a/x ", "f:a", "d:a f:a/x");
-    CHECK("/etc /etc/p /l /l/p ", "d:etc f:etc/p l:l=etc", "f:l/p");
+}
+
+static void test_following(void **state)
+{
+    (void)state;
+    CHECK("/etc /etc/p /l ", "d:etc f:etc/p l:l=etc", "f:l/p");
+    CHECK("/lib /usr /usr/lib /usr/lib/foo ", "d:usr d:usr/lib l:lib=usr/lib", "f:lib/foo");
+    CHECK("/lib /usr /usr/lib /usr/lib/a /usr/lib/a/foo ", "d:usr/lib l:lib=/usr/lib",
+          "f:lib/a/foo");
+    CHECK("/lib /lib/foo /usr /usr/lib ", "d:usr/lib l:lib=usr/lib", "d:lib f:lib/foo");
+    CHECK("/lib /usr /usr/lib ", "d:usr/lib l:lib=usr/lib", "f:usr/x", "f:.wh.x f:usr/.wh.x");
+    /* Nothing is outside the root, and what is missing is made. */
+    CHECK("/d /d/l /etc /etc/p ", "d:d l:d/l=../../../../etc", "f:d/l/p");
+    CHECK("/e /e/f /e/f/p /l ", "l:l=//e/./f/", "f:l/p");
+    CHECK("/l /p ", "l:l=/..", "f:l/p");
+    CHECK("/a /b /c /c/p ", "l:a=b l:b=c", "f:a/p");
+    CHECK("/a /b /b/c /d /d/p ", "l:a=b/c/. d:b l:b/c=../d d:d", "f:a/p");
+    /* Whiteouts as well; they make nothing. */
+    CHECK("/l /u /u/b ", "d:u f:u/a f:u/b l:l=u", "f:l/.wh.a");
+    CHECK("/l /u /u/c ", "d:u f:u/a f:u/b l:l=u", "f:l/.wh..wh..opq f:l/c");
+    CHECK("/l ", "l:l=u/v", "f:l/.wh.a");
+    CHECK("/l /u ", "f:u l:l=u", "f:l/.wh.a");
+    /* Two ways to one place: never its own names, and both directories' content. */
+    CHECK("/l /u /u/a ", "d:u f:u/a l:l=u", "f:l/a f:u/.wh.a");
+    CHECK("/l /u /u/a /u/b ", "d:u l:l=u", "f:l/a f:u/b");
+    CHECK("/l /u /u/d /u/d/a /u/d/b ", "d:u l:l=u", "d:l/d f:l/d/a d:u/d f:u/d/b");
+    /* The layer's own link replaces the one below. */
+    CHECK("/l /m /m/a /u /u/b ", "d:u f:u/b l:l=u", "l:l=m f:m/a");
+}
+
+static void check_unmergeable(const char *below, const char *layer, const char *words)
+{
+    cleanup_with(stack_done) struct stack s = {0};
+    struct err e;
+    add_layer(&s, below);
+    add_layer(&s, layer);
+    assert_int_equal(merge(&s, &e), -1);
+    if (!strstr(e.msg, words))
+        fail_msg("%s", e.msg);
+}
+
+static void test_following_ends(void **state)
+{
+    (void)state;
+    check_unmergeable("l:a=b l:b=a", "f:a/x", "/a: more than 40 symbolic links");
+    check_unmergeable("l:a=b l:b=a f:x", "h:c=a/x", "a hard link to a/x: more than 40");
+    check_unmergeable("l:a=a/a", "f:a/x", "more than 40 symbolic links");
+    check_unmergeable("f:f l:a=f", "f:a/x", "f, where a symbolic link leads, is not a directory");
+    /* A layer that takes away by one way what it puts by another. */
+    check_unmergeable("d:d/e l:d/r=/", "f:d/r/d f:d/s", "/d is taken away");
+    check_unmergeable("d:u l:l=u", "f:l/a f:u/.wh..wh..opq", "/u is taken away");
+    check_unmergeable("l:l=/", "f:l/.wh..wh..opq f:a", "/ is taken away");
+}
+
+/* RENDER-08: the rule for App Container images. */
+static void test_images_do_not_follow(void **state)
+{
+    (void)state;
+    cleanup_with(stack_done) struct stack s = {.as_images = true};
+    struct err e;
+    add_layer(&s, "d:etc f:etc/p=1 l:l=etc");
+    add_layer(&s, "f:l/p=22");
+    assert_int_equal(merge(&s, &e), 0);
+    assert_int_equal(tree_lookup(s.merged->root, "/etc/p")->inode->size, 1);
+    assert_int_equal(tree_lookup(s.merged->root, "/l/p")->inode->size, 2);
 }
 
 static const struct tree_node *at(const struct stack *s, const char *path)
@@ -138,6 +204,19 @@ static void test_links(void **state)
     assert_int_equal(at(&s, "/c")->inode->nlink, 2);
     assert_int_equal(at(&s, "/c")->inode->blob, 0);
     assert_int_equal(at(&s, "/x")->inode->size, 4);
+}
+
+static void test_links_by_links(void **state)
+{
+    (void)state;
+    cleanup_with(stack_done) struct stack s = {0};
+    struct err e;
+    add_layer(&s, "d:u f:u/a=text l:l=u l:u/s=a");
+    add_layer(&s, "h:b=l/a h:l/c=u/a h:t=l/s");
+    assert_int_equal(merge(&s, &e), 0);
+    assert_ptr_equal(at(&s, "/b")->inode, at(&s, "/u/a")->inode);
+    assert_ptr_equal(at(&s, "/u/c")->inode, at(&s, "/u/a")->inode);
+    assert_true(S_ISLNK(at(&s, "/t")->inode->mode)); /* the link itself is linked */
 }
 
 static void test_bad_links(void **state)
@@ -192,9 +271,11 @@ static void test_bad_layers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whiteouts), cmocka_unit_test(test_opaque),
-        cmocka_unit_test(test_types),     cmocka_unit_test(test_links),
-        cmocka_unit_test(test_bad_links), cmocka_unit_test(test_bad_layers),
+        cmocka_unit_test(test_whiteouts),      cmocka_unit_test(test_opaque),
+        cmocka_unit_test(test_types),          cmocka_unit_test(test_links),
+        cmocka_unit_test(test_links_by_links), cmocka_unit_test(test_following),
+        cmocka_unit_test(test_following_ends), cmocka_unit_test(test_images_do_not_follow),
+        cmocka_unit_test(test_bad_links),      cmocka_unit_test(test_bad_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
