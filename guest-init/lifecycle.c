@@ -35,7 +35,7 @@ static void set_deadline(struct lifecycle *l, struct lc_app *a, uint32_t grace_m
         a->deadline = t;
 }
 
-/* SIGTERM now and SIGKILL after the grace period. */
+/* SIGTERM (or main's stop signal) now and SIGKILL after the grace period. */
 static void terminate(struct lifecycle *l, size_t i, uint32_t grace_ms)
 {
     struct lc_app *a = &l->apps[i];
@@ -217,11 +217,14 @@ static void pre_start_exited(struct lifecycle *l, size_t i, int status, int sign
 static void main_exited(struct lifecycle *l, size_t i, int status, int signal)
 {
     struct lc_app *a = &l->apps[i];
+    bool alone = a->main_first && l->stopping; /* only main was asked to end */
     a->exit_status = status;
     a->signal = signal;
     if (status != 0 || l->stop_on_exit)
         stop_pod(l, l->grace_ms);
     settle(l, i);
+    if (alone && a->phase == LC_SETTLE)
+        terminate(l, i, l->grace_ms);
 }
 
 static void post_stop_exited(struct lifecycle *l, size_t i, int status, int signal)

@@ -9,7 +9,8 @@
  * whose main process never ran has one only if there was a pre-start handler whose work may need
  * undoing.
  *
- * The pod stops (SIGTERM to every app, grace, SIGKILL, post-stop) when the host
+ * The pod stops (SIGTERM to every app, or the stop signal of its image to its main process and
+ * SIGTERM to what that leaves, grace, SIGKILL, post-stop) when the host
  * says so, when anything can't be started, when a main process ends with another status
  * than 0, and with stop_on_exit when any main process ends. It is over when all apps are.
  *
@@ -45,6 +46,7 @@ enum lc_phase {
 struct lc_app {
     const char *name; /* borrowed */
     bool has_pre_start, has_post_stop;
+    bool main_first; /* terminate() asks main alone, as long as it runs, and then the rest */
 
     enum lc_phase phase;
     bool pre_start_done; /* its handler ran and succeeded */
@@ -59,7 +61,8 @@ struct lc_app {
 struct lifecycle_ops {
     /* Starts a process; lifecycle_started() or lifecycle_start_failed() follows. -1: failed now. */
     int (*start)(void *ctx, size_t app, enum proc_kind kind, struct err *err);
-    void (*terminate)(void *ctx, size_t app); /* SIGTERM to all processes of the app */
+    /* SIGTERM to all processes of the app, or to main the signal that it wants to be asked by. */
+    void (*terminate)(void *ctx, size_t app);
     void (*kill)(void *ctx, size_t app);      /* SIGKILL to them */
     bool (*populated)(void *ctx, size_t app); /* whether the app has any process */
     void (*report)(void *ctx, const struct wire_app_event *e);

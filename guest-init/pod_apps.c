@@ -82,9 +82,19 @@ static int op_start(void *ctx, size_t i, enum proc_kind kind, struct err *err)
     return 0;
 }
 
+/*
+ * A stop signal of the image's is meant for main, which knows what it means for its children: to
+ * them it may be a command of another kind.
+ */
 static void op_terminate(void *ctx, size_t i)
 {
-    cgroup_signal(((struct pod *)ctx)->apps[i].cgroup, SIGTERM);
+    const struct pod *p = ctx;
+    const struct app_process *main = &p->apps[i].processes[PROC_MAIN];
+    int signo = p->config.apps[i].stop_signal;
+    if (signo && main->alive && main->running)
+        (void)kill(main->process.pid, signo);
+    else
+        cgroup_signal(p->apps[i].cgroup, SIGTERM);
 }
 
 static void op_kill(void *ctx, size_t i)

@@ -224,7 +224,8 @@ static void init_app(struct pod *p, size_t i)
             .pod = p, .app = i, .kind = (enum proc_kind)k, .process = {.started = -1}};
     p->lc_apps[i] = (struct lc_app){.name = a->name,
                                     .has_pre_start = a->spec->app.pre_start.n > 0,
-                                    .has_post_stop = a->spec->app.post_stop.n > 0};
+                                    .has_post_stop = a->spec->app.post_stop.n > 0,
+                                    .main_first = p->config.apps[i].stop_signal != 0};
 }
 
 void pod_hear(struct app *a)

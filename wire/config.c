@@ -38,8 +38,9 @@ json_t *wire_config_encode(const struct wire_config *c)
                                         "length", (json_int_t)c->roots[i].length));
     for (size_t i = 0; i < c->napps; i++)
         json_array_append_new(apps,
-                              json_pack("{s:s, s:I, s:b}", "name", c->apps[i].name, "root",
-                                        (json_int_t)c->apps[i].root, "notify", c->apps[i].notify));
+                              json_pack("{s:s, s:I, s:b, s:i}", "name", c->apps[i].name, "root",
+                                        (json_int_t)c->apps[i].root, "notify", c->apps[i].notify,
+                                        "stopSignal", c->apps[i].stop_signal));
     return json_pack("{s:s, s:i, s:s, s:s, s:s?, s:O, s:o, s:o, s:o, s:s*, s:s*, "
                      "s:b, s:b, s:b, s:b, s:b, s:I, s:I}",
                      "type", "config", "version", WIRE_VERSION, "uuid", c->uuid, "hostname",
@@ -95,12 +96,16 @@ static int decode_apps(json_t *msg, struct wire_config *c, struct err *err)
     c->apps = xcalloc(json_array_size(list), sizeof(*c->apps));
     json_array_foreach (list, i, item) {
         const char *name = wire_string(item, "name", WIRE_NAME_MAX);
-        uint64_t root;
+        uint64_t root, stop = 0;
         if (!name || get_u64(item, "root", UINT32_MAX, &root, err) < 0 || root >= c->nroots)
             return err_set(err, 0, "config: app %zu is malformed", i);
+        if (json_object_get(item, "stopSignal") &&
+            get_u64(item, "stopSignal", WIRE_SIGNAL_MAX, &stop, err) < 0)
+            return -1;
         c->apps[i].name = xstrdup(name);
         c->apps[i].root = (unsigned)root;
         c->apps[i].notify = json_is_true(json_object_get(item, "notify"));
+        c->apps[i].stop_signal = (int)stop;
         c->napps++;
     }
     return 0;

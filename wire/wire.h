@@ -68,6 +68,7 @@ struct wire_root {
     uint64_t length;
 };
 
+#define WIRE_SIGNAL_MAX       64          /* the last real-time signal of Linux */
 #define WIRE_PROFILES_MAX     256         /* compiled AppArmor policies of one pod */
 #define WIRE_PROFILE_SIZE_MAX (16u << 20) /* bytes of one */
 #define WIRE_FILE_MAX         (64u << 10) /* bytes of /etc/hosts and of /etc/resolv.conf */
@@ -80,9 +81,10 @@ struct wire_profile {
 
 /* What the host tells the guest about one app beside the manifest. */
 struct wire_app {
-    char *name;    /* as in the manifest, same order */
-    unsigned root; /* index into roots */
-    bool notify;   /* says when it is ready: it gets $NOTIFY_SOCKET */
+    char *name;      /* as in the manifest, same order */
+    unsigned root;   /* index into roots */
+    bool notify;     /* says when it is ready: it gets $NOTIFY_SOCKET */
+    int stop_signal; /* that ends its main process; 0: SIGTERM, to all processes of the app */
 };
 
 /* The "config" message. Everything is owned by the structure. */

@@ -19,6 +19,7 @@
 #include "host/paths.h"
 #include "host/pod/accel.h"
 #include "host/pod/apparmor.h"
+#include "host/pod/docker.h"
 #include "host/pod/hostvolume.h"
 #include "host/pod/mdkey.h"
 #include "host/pod/poddir.h"
@@ -95,16 +96,35 @@ static int add_profiles(const struct prepare_options *o, struct plan *p, size_t 
 #define NOTIFY_ANNOTATION "appc.io/executor/supports-systemd-notify"
 
 /* What the app's annotations say counts before what the image's say, as everywhere (POD-21). */
-static int app_notifies(struct podimages *images, const struct ac_pod_app *app, bool *ret,
-                        struct err *err)
+static bool app_notifies(const struct ac_pod_app *app, const struct ac_image_manifest *image)
+{
+    const char *value = ac_pairs_get(&app->annotations, NOTIFY_ANNOTATION);
+    if (!value)
+        value = ac_pairs_get(&image->annotations, NOTIFY_ANNOTATION);
+    return str_eq(value, "true");
+}
+
+static int app_stop_signal(const struct ac_pod_app *app, const struct ac_image_manifest *image)
+{
+    const char *text = docker_stop_signal(app, image);
+    int number = text ? docker_signal(text) : 0;
+    if (text && !number)
+        cli_warn("app %s: the stop signal \"%.64s\" is none; it is stopped with SIGTERM", app->name,
+                 text);
+    return number;
+}
+
+/* What the guest has to know of an app beside the manifest. */
+static int add_app(struct podimages *images, const struct ac_pod_app *app, unsigned root,
+                   struct wire_config *c, struct err *err)
 {
     struct reify_image image;
     if (podimages_resolve(images, app, &image, err) < 0)
         return -1;
-    const char *value = ac_pairs_get(&app->annotations, NOTIFY_ANNOTATION);
-    if (!value)
-        value = ac_pairs_get(&image.manifest->annotations, NOTIFY_ANNOTATION);
-    *ret = str_eq(value, "true");
+    c->apps[c->napps++] = (struct wire_app){.name = xstrdup(app->name),
+                                            .root = root,
+                                            .notify = app_notifies(app, image.manifest),
+                                            .stop_signal = app_stop_signal(app, image.manifest)};
     return 0;
 }
 
@@ -125,11 +145,8 @@ static int add_roots(struct podimages *images, const struct ac_pod_manifest *pod
                 root = c->apps[j].root;
         if (root == c->nroots && add_root(images->store, app->image_id, p, &cap, &offset, err) < 0)
             return -1;
-        bool notify;
-        if (app_notifies(images, app, &notify, err) < 0)
+        if (add_app(images, app, root, c, err) < 0)
             return -1;
-        c->apps[c->napps++] =
-            (struct wire_app){.name = xstrdup(app->name), .root = root, .notify = notify};
     }
     return add_profiles(o, p, &cap, &offset, err);
 }

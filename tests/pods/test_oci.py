@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 import threading
@@ -791,6 +792,40 @@ def test_pod_from_a_registry(user, web):
     r = user.net("run", f"--accel={ACCEL}", INSECURE, "--prefix=always", f"{REPO}:v1", check=0)
     assert "app: uid=999(redis) gid=1000(redis) groups=1001(extra)" in r.stdout.replace("app| ", "app: "), r.stdout
     assert "/srv/w" in r.stdout and "from the config" in r.stdout
+
+
+def stopped(user, tmp_path, script, **config):
+    """Runs a shell script and stops the pod when it has said "ready": (output, status, warnings)."""
+    path = layout(tmp_path / "stopped", {"v1": busy(Entrypoint=["/bin/sh", "-c", script], **config)})
+    p = user.start("run", f"--accel={ACCEL}", INSECURE, "--grace-ms=60000", f"oci:{path}:v1")
+    assert p.stdout.readline() == "ready\n"
+    p.send_signal(signal.SIGTERM)
+    out, err = p.communicate(timeout=120)
+    return out, p.returncode, err
+
+
+WAIT = "echo ready; while :; do /bin/busybox sleep 0.1; done"
+
+
+def test_stop_signal(user, tmp_path):
+    """It goes to the main process alone; what that leaves gets SIGTERM and not the whole grace period."""
+    script = f"""
+trap 'echo main usr1; exit 0' USR1
+trap 'echo main term; exit 9' TERM
+( trap 'echo child usr1; exit' USR1; trap 'echo child term; exit' TERM; echo ready >&2; {WAIT.split(";", 1)[1]} ) 2>/tmp/c &
+while [ ! -s /tmp/c ]; do /bin/busybox sleep 0.1; done
+{WAIT}"""
+    out, status, err = stopped(user, tmp_path, "/bin/busybox mkdir -p /tmp" + script, StopSignal="SIGUSR1")
+    assert (out, status) == ("main usr1\nchild term\n", 0), err
+
+
+@pytest.mark.parametrize("name,heard,warned", [
+    ("3", "quit", False), ("RTMIN+3", "rt", False), (None, "term", False), ("SIGNOPE", "term", True)])
+def test_stop_signal_names_and_numbers(user, tmp_path, name, heard, warned):
+    script = f"for s in QUIT:quit TERM:term 37:rt; do trap \"echo ${{s#*:}}; exit 0\" ${{s%:*}}; done; {WAIT}"
+    out, status, err = stopped(user, tmp_path, script, **({"StopSignal": name} if name else {}))
+    assert (out, status) == (heard + "\n", 0), err
+    assert ('stop signal "SIGNOPE" is none' in err) == warned
 
 
 def skopeo(tmp_path, *args):

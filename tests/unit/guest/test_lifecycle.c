@@ -291,6 +291,30 @@ static void the_host_stops_the_pod(void **state)
     assert_true(lifecycle_is_over(&life));
 }
 
+/* What main leaves behind when it was asked alone is asked as soon as main has ended. */
+static void main_is_asked_first(void **state)
+{
+    (void)state;
+    for (int first = 0; first <= 1; first++) {
+        begin(1, (const char *const[]){""}, false);
+        apps[0].main_first = first;
+        lifecycle_begin(&life);
+        runs(0);
+        lifecycle_stop(&life, 100);
+        check_log("main0 TERM0 ");
+        world.now += 60;
+        lifecycle_exited(&life, 0, PROC_MAIN, 0, 0); /* children are left */
+        check_log(first ? "TERM0 " : "");
+        assert_int_equal(lifecycle_deadline(&life), 1100); /* no later for that */
+        world.now = 1100;
+        lifecycle_tick(&life);
+        check_log("KILL0 ");
+        world.populated[0] = false;
+        lifecycle_check(&life, 0);
+        check_log("over0 ");
+    }
+}
+
 static void a_stop_without_grace_kills(void **state)
 {
     (void)state;
@@ -397,6 +421,7 @@ int main(void)
         cmocka_unit_test(a_start_that_fails_at_once_does_the_same),
         cmocka_unit_test(leftovers_end_before_post_stop),
         cmocka_unit_test(the_host_stops_the_pod),
+        cmocka_unit_test(main_is_asked_first),
         cmocka_unit_test(a_stop_without_grace_kills),
         cmocka_unit_test(a_stop_during_pre_start_undoes_it),
         cmocka_unit_test(the_first_end_stops_the_pod_when_asked),

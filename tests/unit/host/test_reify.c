@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* host/pod: reification and the size of the VM. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,8 +13,10 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "host/pod/docker.h"
 #include "host/pod/reify.h"
 #include "host/pod/size.h"
+#include "schema/value.h"
 
 #define ID                                                                                         \
     "sha512-"                                                                                      \
@@ -238,13 +241,70 @@ static void sizes_follow_isolators(void **state)
     ac_pod_manifest_free(pod);
 }
 
+/* What an image's StopSignal may be. */
+static void stop_signals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int number;
+    } rows[] = {
+        {"SIGTERM", SIGTERM},
+        {"TERM", SIGTERM},
+        {"sigquit", SIGQUIT},
+        {"usr1", SIGUSR1},
+        {"15", 15},
+        {"64", 64},
+        {"SIGRTMIN", 34},
+        {"SIGRTMIN+3", 37},
+        {"rtmax-1", 63},
+        {"SIGWINCH", SIGWINCH},
+        {"RTMIN+30", 64},
+        {"RTMAX", 64},
+        {"", 0},
+        {"0", 0},
+        {"65", 0},
+        {"-1", 0},
+        {"SIG", 0},
+        {"SIGSIGTERM", 0},
+        {"RTMIN+31", 0},
+        {"RTMIN-1", 0},
+        {"RTMAX+1", 0},
+        {"RTMIN+", 0},
+        {"SIGTERM ", 0},
+        {"1e1", 0},
+        {"NOPE", 0},
+        {"RTMIN3", 0},
+        {"18446744073709551617", 0},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        assert_int_equal(docker_signal(rows[i].text), rows[i].number);
+}
+
+/* Only of an image that was made from another; the app's own annotation first (POD-21). */
+static void whose_stop_signal(void **state)
+{
+    (void)state;
+    struct ac_image_manifest m = {0};
+    struct ac_pod_app app = {0};
+    ac_pairs_add(&m.annotations, "appc.io/docker/stop-signal", "SIGINT");
+    assert_null(docker_stop_signal(&app, &m));
+    ac_pairs_add(&m.annotations, "appc.io/docker/imageid", "sha256:1");
+    assert_string_equal(docker_stop_signal(&app, &m), "SIGINT");
+    ac_pairs_add(&app.annotations, "appc.io/docker/stop-signal", "9");
+    assert_string_equal(docker_stop_signal(&app, &m), "9");
+    ac_pairs_done(&m.annotations);
+    ac_pairs_done(&app.annotations);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(template_is_completed),      cmocka_unit_test(implicit_volumes),
         cmocka_unit_test(explicit_mounts_win),        cmocka_unit_test(app_object_replaces),
         cmocka_unit_test(contradictions_are_refused), cmocka_unit_test(default_names),
-        cmocka_unit_test(sizes_follow_isolators),
+        cmocka_unit_test(sizes_follow_isolators),     cmocka_unit_test(stop_signals),
+        cmocka_unit_test(whose_stop_signal),
     };
     return cmocka_run_group_tests_name("reify", tests, NULL, NULL);
 }

@@ -83,7 +83,7 @@ static struct wire_config sample(void)
     c.roots[0] = (struct wire_root){0, 4096};
     c.roots[1] = (struct wire_root){4096, 1ULL << 40};
     c.profiles[0] = (struct wire_profile){8192, 1593};
-    c.apps[0] = (struct wire_app){strdup("app"), 1, true};
+    c.apps[0] = (struct wire_app){strdup("app"), 1, true, 3};
     return c;
 }
 
@@ -102,6 +102,7 @@ static void config_round_trips(void **state)
     assert_true(d.roots[1].length == 1ULL << 40);
     assert_int_equal(d.apps[0].root, 1);
     assert_true(d.apps[0].notify);
+    assert_int_equal(d.apps[0].stop_signal, 3);
     assert_int_equal(d.nprofiles, 1);
     assert_true(d.profiles[0].offset == 8192 && d.profiles[0].length == 1593);
     assert_null(d.hosts);
@@ -133,6 +134,11 @@ static void config_bounds_hold(void **state)
     assert_int_equal(wire_config_decode(msg, &d, &e), -1);
     json_decref(msg);
     c.apps[0].root = 0;
+    c.apps[0].stop_signal = 65;
+    msg = wire_config_encode(&c);
+    assert_int_equal(wire_config_decode(msg, &d, &e), -1);
+    json_decref(msg);
+    c.apps[0].stop_signal = 0;
     c.roots[0].offset = 100;
     msg = wire_config_encode(&c);
     assert_int_equal(wire_config_decode(msg, &d, &e), -1);
