@@ -289,6 +289,18 @@ static int check_apps(struct pod *p, struct err *err)
     return 0;
 }
 
+static int mark_from_image(struct pod *p, struct err *err)
+{
+    for (size_t i = 0; i < p->config.nfrom_image; i++) {
+        unsigned n = p->config.from_image[i];
+        if (n >= p->manifest->nvolumes || p->manifest->volumes[n].kind != AC_VOLUME_EMPTY)
+            return err_set(err, 0, "the configuration knows an empty volume %u, the manifest not",
+                           n);
+        p->manifest->volumes[n].from_image = true;
+    }
+    return 0;
+}
+
 static int decode(struct pod *p, json_t *msg, struct err *err)
 {
     struct ac_fault fault;
@@ -298,7 +310,7 @@ static int decode(struct pod *p, json_t *msg, struct err *err)
         ac_fault_to_err(&fault, "pod manifest", err);
         return -1;
     }
-    return check_apps(p, err);
+    return check_apps(p, err) < 0 || mark_from_image(p, err) < 0 ? -1 : 0;
 }
 
 int pod_configure(struct pod *p, json_t *msg, struct err *err)

@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "guest-init/copyup.h"
 #include "guest-init/early.h"
 #include "guest-init/inroot.h"
 #include "guest-init/mnt.h"
@@ -37,8 +38,8 @@ static char *resolved_path(int fd, const char *root_path, struct err *err)
     return xstrdup(path[skip] ? path + skip : "/");
 }
 
-/* The folder of an empty volume, which is made by whoever comes first. */
-static int open_empty(int scratchfd, const struct volume_mount *m, struct err *err)
+/* The folder of an empty volume, which is made by whoever comes first: *ret_fresh, then. */
+static int open_empty(int scratchfd, const struct volume_mount *m, bool *ret_fresh, struct err *err)
 {
     uint32_t mode = m->volume ? m->volume->mode : 0755;
     uid_t uid = m->volume ? m->volume->uid : 0;
@@ -52,6 +53,7 @@ static int open_empty(int scratchfd, const struct volume_mount *m, struct err *e
         return err_set(err, errno, "can't open volume \"%s\"", m->name);
     if (fresh && (fchown(fd, uid, gid) < 0 || fchmod(fd, (mode_t)mode & 07777) < 0))
         return err_set(err, errno, "can't set owner and mode of volume \"%s\"", m->name);
+    *ret_fresh = fresh;
     return take_fd(fd);
 }
 
@@ -77,9 +79,10 @@ static int open_share(const struct volume_mount *m, struct err *err)
     return fd < 0 ? err_set(err, errno, "can't open what the host shares of it") : fd;
 }
 
-static int open_source(int scratchfd, const struct volume_mount *m, struct err *err)
+static int open_source(int scratchfd, const struct volume_mount *m, bool *ret_fresh,
+                       struct err *err)
 {
-    return m->share ? open_share(m, err) : open_empty(scratchfd, m, err);
+    return m->share ? open_share(m, err) : open_empty(scratchfd, m, ret_fresh, err);
 }
 
 static int attach(const struct volume_mount *m, int source, int target, struct err *err)
@@ -136,13 +139,19 @@ static int find_target(struct targets *t, const struct volume_plan *plan, int ro
                        struct err *err)
 {
     const struct volume_mount *m = &plan->v[t->n];
-    cleanup_close int source = open_source(scratchfd, m, err);
+    bool fresh = false;
+    cleanup_close int source = open_source(scratchfd, m, &fresh, err);
     if (source < 0)
         return err_prefix(err, "volume \"%s\"", m->name);
     /* VOL-12: a single file goes onto a file. */
     cleanup_close int fd = is_file(source) ? inroot_make_file(rootfd, m->path, masked, err)
                                            : inroot_make_dir(rootfd, m->path, masked, err);
-    char *path = fd < 0 ? NULL : resolved_path(fd, root_path, err);
+    bool copied = fresh && m->volume && m->volume->from_image;
+    if (fd < 0 || (copied && copyup_dir(fd, source, err) < 0))
+        return err_prefix(err, "volume \"%s\"", m->name);
+    if (copied && *masked == INROOT_CONTENT)
+        *masked = INROOT_NOTHING;
+    char *path = resolved_path(fd, root_path, err);
     if (!path)
         return err_prefix(err, "volume \"%s\"", m->name);
     t->paths[t->n] = path;

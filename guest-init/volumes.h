@@ -47,7 +47,8 @@ int volumes_mount_shares(const struct volume_plan *plan, struct err *err);
 /*
  * Mounts the plan below rootfd. `root_path` is the path of that mount in the current namespace, by
  * which targets that links make overlap are found. `scratchfd` holds the empty volumes, which are
- * made when the first app needs them and are shared afterwards (VOL-18).
+ * made when the first app needs them and are shared afterwards (VOL-18); one with from_image begins
+ * as a copy of what this app's root has at the target.
  */
 int volumes_mount(const struct volume_plan *plan, int rootfd, const char *root_path, int scratchfd,
                   volume_warn_fn *warn, void *ctx, struct err *err);

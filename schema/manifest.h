@@ -122,6 +122,8 @@ struct ac_volume {
     bool recursive; /* host only; true when absent */
     uint32_t mode;  /* empty only; 0755 when absent */
     uint32_t uid, gid;
+    /* No member of manifests: an empty one of ours, which begins as the image's directory there. */
+    bool from_image;
 };
 
 struct ac_mount {

@@ -20,6 +20,7 @@ void wire_config_done(struct wire_config *c)
         free(c->apps[i].name);
     free(c->apps);
     free(c->profiles);
+    free(c->from_image);
     free(c->hosts);
     free(c->resolv_conf);
     *c = (struct wire_config){0};
@@ -28,6 +29,9 @@ void wire_config_done(struct wire_config *c)
 json_t *wire_config_encode(const struct wire_config *c)
 {
     json_t *roots = json_array(), *apps = json_array(), *profiles = json_array();
+    json_t *from_image = json_array();
+    for (size_t i = 0; i < c->nfrom_image; i++)
+        json_array_append_new(from_image, json_integer(c->from_image[i]));
     for (size_t i = 0; i < c->nprofiles; i++)
         json_array_append_new(profiles,
                               json_pack("{s:I, s:I}", "offset", (json_int_t)c->profiles[i].offset,
@@ -41,14 +45,15 @@ json_t *wire_config_encode(const struct wire_config *c)
                               json_pack("{s:s, s:I, s:b, s:i}", "name", c->apps[i].name, "root",
                                         (json_int_t)c->apps[i].root, "notify", c->apps[i].notify,
                                         "stopSignal", c->apps[i].stop_signal));
-    return json_pack("{s:s, s:i, s:s, s:s, s:s?, s:O, s:o, s:o, s:o, s:s*, s:s*, "
+    return json_pack("{s:s, s:i, s:s, s:s, s:s?, s:O, s:o, s:o, s:o, s:o, s:s*, s:s*, "
                      "s:b, s:b, s:b, s:b, s:b, s:I, s:I}",
                      "type", "config", "version", WIRE_VERSION, "uuid", c->uuid, "hostname",
                      c->hostname, "metadataURL", c->metadata_url, "manifest", c->manifest, "roots",
-                     roots, "apps", apps, "profiles", profiles, "hosts", c->hosts, "resolvConf",
-                     c->resolv_conf, "scratch", c->scratch, "debug", c->debug, "strict", c->strict,
-                     "dryRun", c->dry_run, "stopOnExit", c->stop_on_exit, "graceMs",
-                     (json_int_t)c->grace_ms, "clockNs", (json_int_t)c->clock_ns);
+                     roots, "apps", apps, "profiles", profiles, "fromImage", from_image, "hosts",
+                     c->hosts, "resolvConf", c->resolv_conf, "scratch", c->scratch, "debug",
+                     c->debug, "strict", c->strict, "dryRun", c->dry_run, "stopOnExit",
+                     c->stop_on_exit, "graceMs", (json_int_t)c->grace_ms, "clockNs",
+                     (json_int_t)c->clock_ns);
 }
 
 static int get_u64(json_t *obj, const char *key, uint64_t max, uint64_t *ret, struct err *err)
@@ -132,6 +137,24 @@ static int decode_profiles(json_t *msg, struct wire_config *c, struct err *err)
     return 0;
 }
 
+static int decode_from_image(json_t *msg, struct wire_config *c, struct err *err)
+{
+    json_t *list = json_object_get(msg, "fromImage"), *item;
+    size_t i;
+    if (!list)
+        return 0;
+    if (!json_is_array(list) || json_array_size(list) > WIRE_VOLUMES_MAX)
+        return err_set(err, 0, "config: fromImage is no list, or too long");
+    c->from_image = xcalloc(json_array_size(list), sizeof(*c->from_image));
+    json_array_foreach (list, i, item) {
+        json_int_t n = json_is_integer(item) ? json_integer_value(item) : -1;
+        if (n < 0 || n > UINT32_MAX)
+            return err_set(err, 0, "config: volume %zu of fromImage is no number", i);
+        c->from_image[c->nfrom_image++] = (unsigned)n;
+    }
+    return 0;
+}
+
 /* The content of a file for the apps; absent is NULL. */
 static int get_file(json_t *msg, const char *key, char **ret, struct err *err)
 {
@@ -176,7 +199,7 @@ int wire_config_decode(json_t *msg, struct wire_config *ret, struct err *err)
     cleanup_with(wire_config_done) struct wire_config c = {0};
     if (decode_scalars(msg, &c, err) < 0 || decode_roots(msg, &c, err) < 0 ||
         decode_apps(msg, &c, err) < 0 || decode_profiles(msg, &c, err) < 0 ||
-        get_file(msg, "hosts", &c.hosts, err) < 0 ||
+        decode_from_image(msg, &c, err) < 0 || get_file(msg, "hosts", &c.hosts, err) < 0 ||
         get_file(msg, "resolvConf", &c.resolv_conf, err) < 0)
         return -1;
     *ret = c;

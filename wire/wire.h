@@ -68,6 +68,7 @@ struct wire_root {
     uint64_t length;
 };
 
+#define WIRE_VOLUMES_MAX      (64u << 10) /* of one pod that begin as the image has them */
 #define WIRE_SIGNAL_MAX       64          /* the last real-time signal of Linux */
 #define WIRE_PROFILES_MAX     256         /* compiled AppArmor policies of one pod */
 #define WIRE_PROFILE_SIZE_MAX (16u << 20) /* bytes of one */
@@ -99,6 +100,8 @@ struct wire_config {
     size_t napps;
     struct wire_profile *profiles; /* loaded before the isolators are put in force */
     size_t nprofiles;
+    unsigned *from_image; /* numbers of the pod's volumes that begin as the image's directory */
+    size_t nfrom_image;
     char *hosts;       /* replaces /etc/hosts of every app; NULL: made up where there is none */
     char *resolv_conf; /* replaces /etc/resolv.conf of every app; NULL: what the image has */
     bool scratch;      /* a scratch disk is there; else upper layers go on tmpfs */

@@ -15,7 +15,7 @@
 #include "fetch/record.h"
 
 /* Changes when a config becomes another image than before; images in stores are then made anew. */
-#define CONVERSION "1"
+#define CONVERSION "2"
 
 /* The name of a record's file. */
 static void record_file(const char *text, char out[RECORD_KEY_LEN + 8])

@@ -25,8 +25,8 @@ static int real_time(const char *name)
     if (!up && strncasecmp(name, "RTMAX", 5) != 0)
         return 0;
     const char *rest = name + 5;
-    if (*rest && (*rest != (up ? '+' : '-') ||
-                  parse_u64(rest + 1, (uint64_t)(SIGRTMAX - SIGRTMIN), &n) < 0))
+    if (*rest &&
+        (*rest != (up ? '+' : '-') || parse_u64(rest + 1, (uint64_t)(SIGRTMAX - SIGRTMIN), &n) < 0))
         return 0;
     return up ? SIGRTMIN + (int)n : SIGRTMAX - (int)n;
 }

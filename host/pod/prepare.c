@@ -151,6 +151,14 @@ static int add_roots(struct podimages *images, const struct ac_pod_manifest *pod
     return add_profiles(o, p, &cap, &offset, err);
 }
 
+static void list_from_image(const struct ac_pod_manifest *pod, struct wire_config *c)
+{
+    c->from_image = xcalloc(pod->nvolumes, sizeof(*c->from_image));
+    for (size_t i = 0; i < pod->nvolumes; i++)
+        if (pod->volumes[i].from_image)
+            c->from_image[c->nfrom_image++] = (unsigned)i;
+}
+
 /* A file that all apps get a copy of. */
 static int add_file(const char *option, const char *path, char **ret, struct err *err)
 {
@@ -233,6 +241,7 @@ static int fill_plan(struct podimages *images, const struct ac_pod_manifest *pod
     c->uuid = xstrdup(uuid);
     c->hostname = o->hostname ? xstrdup(o->hostname) : xasprintf("appc-%.8s", uuid);
     c->manifest = ac_pod_manifest_to_json(pod);
+    list_from_image(pod, c);
     c->scratch = o->scratch != 0;
     c->debug = o->debug;
     c->strict = o->strict;

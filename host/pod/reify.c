@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "host/pod/docker.h"
 #include "schema/reified.h"
 #include "schema/types.h"
 
@@ -51,7 +52,8 @@ static int check_agreement(const struct ac_pod_app *app, const struct ac_image_m
     return 0;
 }
 
-static int take_image(struct ac_pod_app *app, const struct reify_options *opts, struct err *err)
+static int take_image(struct ac_pod_app *app, const struct reify_options *opts,
+                      bool *ret_from_docker, struct err *err)
 {
     struct reify_image image;
     if (opts->resolve(opts->ctx, app, &image, err) < 0)
@@ -71,6 +73,7 @@ static int take_image(struct ac_pod_app *app, const struct reify_options *opts, 
                        "app %s: image %s says nothing about what to execute; give an app object "
                        "in the pod manifest, or --exec",
                        app->name, image.manifest->name);
+    *ret_from_docker = docker_made(image.manifest);
     return 0;
 }
 
@@ -108,20 +111,27 @@ static char *new_volume_name(struct ac_pod_manifest *pod, const char *app, const
     return name;
 }
 
+/*
+ * Apps of OCI and Docker images count on a volume that begins with what the image has there; the
+ * specification knows nothing of that, and for its own images an empty volume is empty.
+ */
 static void add_empty_volume(struct ac_pod_manifest *pod, struct ac_pod_app *app,
-                             const struct ac_mount_point *mp)
+                             const struct ac_mount_point *mp, bool from_image)
 {
     char *name = new_volume_name(pod, app->name, mp->name);
     pod->volumes = xreallocarray(pod->volumes, pod->nvolumes + 1, sizeof(*pod->volumes));
-    pod->volumes[pod->nvolumes++] =
-        (struct ac_volume){.name = name, .kind = AC_VOLUME_EMPTY, .recursive = true, .mode = 0755};
+    pod->volumes[pod->nvolumes++] = (struct ac_volume){.name = name,
+                                                       .kind = AC_VOLUME_EMPTY,
+                                                       .recursive = true,
+                                                       .mode = 0755,
+                                                       .from_image = from_image};
     add_mount(app, name, mp->path);
 }
 
 /* POD-07, POD-20: a mount at the path satisfies a mount point; else a volume of the same name does.
  */
 static int satisfy_mount_points(struct ac_pod_manifest *pod, struct ac_pod_app *app,
-                                const struct reify_options *opts, struct err *err)
+                                const struct reify_options *opts, bool from_docker, struct err *err)
 {
     for (size_t i = 0; i < app->app.nmount_points; i++) {
         const struct ac_mount_point *mp = &app->app.mount_points[i];
@@ -134,9 +144,9 @@ static int satisfy_mount_points(struct ac_pod_manifest *pod, struct ac_pod_app *
         if (opts->strict_volumes)
             return err_set(err, 0, "app %s: no volume for mount point %s at %s", app->name,
                            mp->name, mp->path);
-        opts->warn("app %s: no volume for mount point %s at %s; it gets an empty one", app->name,
-                   mp->name, mp->path);
-        add_empty_volume(pod, app, mp);
+        opts->warn("app %s: no volume for mount point %s at %s; it gets %s", app->name, mp->name,
+                   mp->path, from_docker ? "one with what the image has there" : "an empty one");
+        add_empty_volume(pod, app, mp, from_docker);
     }
     return 0;
 }
@@ -146,7 +156,9 @@ int reify(struct ac_pod_manifest *pod, const struct reify_options *opts, struct 
     replace(&pod->ac_version, AC_VERSION);
     for (size_t i = 0; i < pod->napps; i++) {
         struct ac_pod_app *app = &pod->apps[i];
-        if (take_image(app, opts, err) < 0 || satisfy_mount_points(pod, app, opts, err) < 0)
+        bool from_docker = false;
+        if (take_image(app, opts, &from_docker, err) < 0 ||
+            satisfy_mount_points(pod, app, opts, from_docker, err) < 0)
             return -1;
     }
     struct ac_fault fault;

@@ -2,8 +2,9 @@
 /*
  * Reification: turns a pod manifest template into the manifest of a pod that
  * can run (spec/pods.md): every image by its ID, every app with its app object, every
- * mount point satisfied. What comes out is what the guest executes and what
- * the metadata service shows.
+ * mount point satisfied. A volume that is made for a mount point without one is empty; for an image
+ * made from an OCI or Docker image it has from_image set. What comes out is what the guest executes
+ * and what the metadata service shows.
  */
 #ifndef APPC_HOST_POD_REIFY_H
 #define APPC_HOST_POD_REIFY_H

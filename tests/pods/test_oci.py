@@ -794,6 +794,86 @@ def test_pod_from_a_registry(user, web):
     assert "/srv/w" in r.stdout and "from the config" in r.stdout
 
 
+def with_volume(**config):
+    """/data belongs to user 1000 alone and has content, also below; /plain is nowhere in the layers."""
+    mine = {"uid": 1000, "gid": 1000}
+    layer = (Layer().dir("data", mode=0o700, **mine).file("data/f", "from the image\n", mode=0o640, **mine)
+             .link("data/same", "data/f").dir("data/sub", mode=0o2750, uid=1000, gid=7)
+             .file("data/sub/cap", "x", mode=0o4755, uid=1000, gid=8, xattrs={"user.note": "hello"})
+             .symlink("data/l", "/etc/passwd").file("data/zeros", b"\0" * 300000, **mine)
+             .add("data/fifo", tarfile.FIFOTYPE, mode=0o622, **mine))
+    return busy(layer, User="1000:1000", Volumes={"/data": {}, "/plain": {}}, **config)
+
+
+LOOK = ("cd /data; b=/bin/busybox; $b stat -c '%n %F %a %u:%g %h' . f same sub sub/cap l fifo zeros; $b cat f; $b readlink l; "
+        "echo new >new && $b cat new; $b stat -c '%a %u:%g' /plain; $b grep -c ' /data ' /proc/mounts; "
+        "(echo x >/plain/x) 2>/dev/null || echo not in plain")
+LIKE_THE_IMAGE = """\
+. directory 700 1000:1000 3
+f regular file 640 1000:1000 2
+same regular file 640 1000:1000 2
+sub directory 2750 1000:7 2
+sub/cap regular file 4755 1000:8 1
+l symbolic link 777 0:0 1
+fifo fifo 622 1000:1000 1
+zeros regular file 644 1000:1000 1
+from the image
+/etc/passwd
+new
+755 0:0
+1
+not in plain
+"""
+
+
+def test_volume_begins_as_the_image_has_it(user, tmp_path):
+    """Owner, mode and content, so that an app that is not root can write there; also without a scratch disk."""
+    path = layout(tmp_path / "l", {"v1": with_volume(Entrypoint=["/bin/sh", "-c", LOOK])})
+    for scratch in ([], ["--scratch=0"]):
+        r = user.run(INSECURE, *scratch, f"oci:{path}:v1", check=0)
+        assert r.stdout == LIKE_THE_IMAGE, r.stderr
+        assert "volume-data at /data; it gets one with what the image has there" in r.stderr
+        assert "hides what the image has" not in r.stderr
+
+
+def test_declared_volume_stays_empty(user, tmp_path):
+    """pods.md's defaults hold for what the user declares: mode 0755, owner 0:0, nothing in it."""
+    script = "/bin/busybox stat -c '%a %u:%g' /data; /bin/busybox ls -A /data; (echo x >/data/x) 2>/dev/null || echo denied"
+    path = layout(tmp_path / "l", {"v1": with_volume(Entrypoint=["/bin/sh", "-c", script])})
+    image = get(user, f"oci:{path}:v1")
+    pod = user.pod([{"name": "a", "image": image}], volumes=[{"name": "volume-data", "kind": "empty"}])
+    r = user.run(pod, check=0)
+    assert r.stdout == "755 0:0\ndenied\n", r.stderr
+    assert 'volume "volume-data" hides what the image has in /data' in r.stderr
+
+
+def test_volume_of_an_app_container_image_stays_empty(user):
+    image = user.image("example.com/v", {"exec": ["/bin/sh", "-c", "ls -A /data; stat -c '%a %u:%g' /data"], "user": "0",
+                                         "group": "0", "mountPoints": [{"name": "data", "path": "/data"}]}, {"data/f": b"x"})
+    r = user.run(image, check=0)
+    assert r.stdout == "755 0:0\n" and "it gets an empty one" in r.stderr
+
+
+def test_volume_behind_a_link_and_each_app_its_own(user, tmp_path):
+    """The image's links are followed inside the image, and never while copying."""
+    layer = (Layer().dir("srv").dir("srv/real", mode=0o1777).file("srv/real/f", "1\n").symlink("data", "/srv/real")
+             .symlink("srv/real/out", "../../../../../../bin"))
+    script = ("/bin/busybox stat -c '%a' /srv/real; /bin/busybox ls /data/; /bin/busybox cat /data/f; echo changed >/data/f; "
+              "/bin/busybox readlink /data/out")
+    path = layout(tmp_path / "l", {"v1": busy(layer, Entrypoint=["/bin/sh", "-c", script], Volumes={"/data": {}})})
+    image = get(user, f"oci:{path}:v1")
+    r = user.run("--prefix=never", user.pod([{"name": n, "image": image} for n in "ab"]), check=0)
+    assert sorted(r.stdout.split()) == sorted(["1777", "f", "out", "1", "../../../../../../bin"] * 2), r.stderr
+
+
+def test_volume_that_does_not_fit(user, tmp_path):
+    layer = Layer().dir("data").file("data/big", os.urandom(40 << 20))
+    path = layout(tmp_path / "l", {"v1": busy(layer, Entrypoint=["/bin/sh", "-c", "echo ran"], Volumes={"/data": {}})})
+    r = user.run(INSECURE, "--scratch=32M", f"oci:{path}:v1")
+    assert r.returncode == 125 and r.stdout == ""
+    assert """can't copy "big", which the image has there: No space left on device""" in r.stderr
+
+
 def stopped(user, tmp_path, script, **config):
     """Runs a shell script and stops the pod when it has said "ready": (output, status, warnings)."""
     path = layout(tmp_path / "stopped", {"v1": busy(Entrypoint=["/bin/sh", "-c", script], **config)})

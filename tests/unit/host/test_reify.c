@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "host/pod/docker.h"
 #include "host/pod/reify.h"
@@ -116,6 +117,32 @@ static void implicit_volumes(void **state)
     ac_pod_manifest_free(pod);
     assert_null(reified(POD(APP, ""), true, &err));
     assert_non_null(strstr(err.msg, "work"));
+}
+
+/* Only the volume that is made for an app of an OCI or Docker image begins as the image has it. */
+static void volumes_from_images(void **state)
+{
+    (void)state;
+    static const char note[] =
+        "\"annotations\":[{\"name\":\"appc.io/docker/imageid\",\"value\":\"x\"}],";
+    const char *labels = strstr(image_text, "\"labels\"");
+    cleanup_free char *noted =
+        xasprintf("%.*s%s%s", (int)(labels - image_text), image_text, note, labels);
+    struct err err = {0};
+    for (int docker = 0; docker <= 1; docker++) {
+        image_override = docker ? noted : NULL;
+        struct ac_pod_manifest *pod = reified(POD(APP, ""), false, &err);
+        assert_non_null(pod);
+        assert_int_equal(pod->volumes[0].from_image, docker);
+        ac_pod_manifest_free(pod);
+        pod =
+            reified(POD(APP, ",\"volumes\":[{\"name\":\"work\",\"kind\":\"empty\"}]"), false, &err);
+        assert_non_null(pod);
+        assert_int_equal(pod->nvolumes, 1);
+        assert_false(pod->volumes[0].from_image);
+        ac_pod_manifest_free(pod);
+    }
+    image_override = NULL;
 }
 
 /* POD-20: an explicit mount at the path wins over a volume of the mount point's name. */
@@ -300,11 +327,11 @@ static void whose_stop_signal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(template_is_completed),      cmocka_unit_test(implicit_volumes),
-        cmocka_unit_test(explicit_mounts_win),        cmocka_unit_test(app_object_replaces),
-        cmocka_unit_test(contradictions_are_refused), cmocka_unit_test(default_names),
-        cmocka_unit_test(sizes_follow_isolators),     cmocka_unit_test(stop_signals),
-        cmocka_unit_test(whose_stop_signal),
+        cmocka_unit_test(template_is_completed), cmocka_unit_test(implicit_volumes),
+        cmocka_unit_test(volumes_from_images),   cmocka_unit_test(explicit_mounts_win),
+        cmocka_unit_test(app_object_replaces),   cmocka_unit_test(contradictions_are_refused),
+        cmocka_unit_test(default_names),         cmocka_unit_test(sizes_follow_isolators),
+        cmocka_unit_test(stop_signals),          cmocka_unit_test(whose_stop_signal),
     };
     return cmocka_run_group_tests_name("reify", tests, NULL, NULL);
 }

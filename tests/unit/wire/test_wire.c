@@ -75,6 +75,8 @@ static struct wire_config sample(void)
         .napps = 1,
         .profiles = calloc(1, sizeof(struct wire_profile)),
         .nprofiles = 1,
+        .from_image = calloc(2, sizeof(unsigned)),
+        .nfrom_image = 2,
         .resolv_conf = strdup("nameserver 192.0.2.1\n"),
         .scratch = true,
         .grace_ms = 10000,
@@ -83,6 +85,7 @@ static struct wire_config sample(void)
     c.roots[0] = (struct wire_root){0, 4096};
     c.roots[1] = (struct wire_root){4096, 1ULL << 40};
     c.profiles[0] = (struct wire_profile){8192, 1593};
+    c.from_image[1] = 7;
     c.apps[0] = (struct wire_app){strdup("app"), 1, true, 3};
     return c;
 }
@@ -105,6 +108,8 @@ static void config_round_trips(void **state)
     assert_int_equal(d.apps[0].stop_signal, 3);
     assert_int_equal(d.nprofiles, 1);
     assert_true(d.profiles[0].offset == 8192 && d.profiles[0].length == 1593);
+    assert_int_equal(d.nfrom_image, 2);
+    assert_true(d.from_image[0] == 0 && d.from_image[1] == 7);
     assert_null(d.hosts);
     assert_string_equal(d.resolv_conf, c.resolv_conf);
     assert_true(d.scratch && !d.debug);
@@ -155,6 +160,26 @@ static void config_bounds_hold(void **state)
     json_decref(msg);
 }
 
+static void from_image_is_bounded(void **state)
+{
+    (void)state;
+    cleanup_with(wire_config_done) struct wire_config c = sample();
+    static const char *const bad[] = {"7", "{}", "[-1]", "[4294967296]", "[\"0\"]", "[0, null]"};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct wire_config d = {0};
+        struct err e = {0};
+        json_error_t je;
+        json_t *msg = wire_config_encode(&c);
+        json_object_set_new(msg, "fromImage", json_loads(bad[i], JSON_DECODE_ANY, &je));
+        assert_int_equal(wire_config_decode(msg, &d, &e), -1);
+        json_object_del(msg, "fromImage");
+        assert_int_equal(wire_config_decode(msg, &d, &e), 0);
+        assert_int_equal(d.nfrom_image, 0);
+        wire_config_done(&d);
+        json_decref(msg);
+    }
+}
+
 static void app_events_round_trip(void **state)
 {
     (void)state;
@@ -195,7 +220,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_round_trip),     cmocka_unit_test(hostile_frames_are_refused),
         cmocka_unit_test(config_round_trips),    cmocka_unit_test(config_bounds_hold),
-        cmocka_unit_test(app_events_round_trip), cmocka_unit_test(notify_round_trips),
+        cmocka_unit_test(from_image_is_bounded), cmocka_unit_test(app_events_round_trip),
+        cmocka_unit_test(notify_round_trips),
     };
     return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
 }
