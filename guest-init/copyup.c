@@ -218,7 +218,7 @@ static void note_first(struct copyup *c, const struct stat *st)
     struct first **slot = tsearch(f, &c->firsts, by_inode);
     if (!slot)
         die_oom();
-    if (*slot == f)
+    else if (*slot == f)
         c->nfirsts++;
     else
         free(f);

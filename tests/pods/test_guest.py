@@ -173,6 +173,24 @@ touch /mp/x 2>&1; touch /srv/full/shared
                                     'volume "b" replaces the file at /srv/plain']
 
 
+def test_volumes_that_begin_as_the_image_has_them(run, image):
+    """The first app that mounts it fills it; VOL-18 holds for the others, and VOL-07 says what they don't see."""
+    one = "ls /srv/full; touch /srv/full/by-one; while [ ! -e /srv/full/by-two ]; do sleep 0.05; done"
+    two = "while [ ! -e /elsewhere/by-one ]; do sleep 0.05; done; ls -A /elsewhere /srv/full; touch /elsewhere/by-two"
+    g = run(image, [shell("one", one, mounts=[{"volume": "a", "path": "/srv/full"}]),
+                    shell("two", two, mounts=[{"volume": "a", "path": "/elsewhere"}, {"volume": "b", "path": "/srv/full"}])],
+            volumes=[{"name": n, "kind": "empty"} for n in "ab"], fromImage=[0]).wait()
+    assert g.text("one").split() == ["file"] and g.text("two").split() == ["/elsewhere:", "by-one", "file", "/srv/full:"]
+    assert g.warnings() == ['volume "b" hides what the image has in /srv/full']
+
+
+@pytest.mark.parametrize("number", [1, 2, 4294967295])
+def test_volumes_that_cannot_begin_as_the_image_has_them(run, image, number):
+    g = run(image, [shell("one", "echo ran")], fromImage=[number],
+            volumes=[{"name": "a", "kind": "empty"}, {"name": "h", "kind": "host", "source": "/srv"}]).wait()
+    assert f"empty volume {number}" in g.fatal() and not g.streams.get(("one", "stdout"))
+
+
 @pytest.mark.parametrize("mounts, says", [
     ([("a", "/data"), ("b", "/data/x")], "overlap"),
     ([("a", "/srv/full"), ("b", "/abs/y")], "overlap"),
