@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -19,6 +20,7 @@
 
 #define NS_PER_S        1000000000ULL
 #define CLOCK_TOLERANCE (NS_PER_S / 2)
+#define CPUS_MAX        256
 #define INIT_NOFILE     1048576 /* two pipes, two sockets and more for each of 1024 apps */
 
 void early_descriptors(void)
@@ -133,6 +135,20 @@ int early_templates(struct err *err)
     if (procfd < 0)
         return err_set(err, errno, "can't open %s", EARLY_APP_PROC);
     return protect_proc(procfd, err);
+}
+
+void early_cpus(void)
+{
+    for (unsigned i = 1; i < CPUS_MAX; i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/online", i);
+        cleanup_close int fd = open(path, O_RDWR | O_CLOEXEC);
+        char state = '1';
+        if (fd < 0)
+            return;
+        if (pread(fd, &state, 1, 0) == 1 && state == '0')
+            (void)!pwrite(fd, "1", 1, 0);
+    }
 }
 
 void early_privileges(void)

@@ -43,4 +43,7 @@ void early_privileges(void);
 /* Sets the clock when it is off by more than half a second: without an RTC it begins in 1970. */
 int early_clock(uint64_t realtime_ns, struct err *err);
 
+/* Starts the CPUs that the kernel has left alone at boot (maxcpus=); needs /sys. */
+void early_cpus(void);
+
 #endif

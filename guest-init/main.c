@@ -40,6 +40,7 @@ static int prepare(struct pod *p, struct err *err)
     p->null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (p->init_ns < 0 || p->null < 0)
         return err_set(err, errno, "can't open init's own mount namespace");
+    early_cpus();
     if (cgroup_setup(EARLY_CGROUP, err) < 0 || early_templates(err) < 0)
         return -1;
     return early_loopback(err);

@@ -271,7 +271,7 @@ static int validate_all(char **paths, int n, const struct validate_options *o)
 int cmd_validate(const struct command *self, int argc, char **argv)
 {
     const char *format = "text";
-    struct validate_options o = {.unpack = {UNPACK_MAX_BYTES, UNPACK_MAX_RATIO, NULL, NULL}};
+    struct validate_options o = {0}; /* its limits: the defaults */
     const struct opt table[] = {
         {0, "format", OPT_CHOICE, &format, "text|json", "how to print"},
         {0, "max-size", OPT_SIZE, &o.unpack.max_bytes, "SIZE", "largest image, uncompressed (64G)"},

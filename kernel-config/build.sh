@@ -98,6 +98,7 @@ total=1290
 jobs=$(nproc)
 say "compiling with $jobs jobs (some minutes, once)"
 log=$build/build.log
+n=$(find . -name '*.o' | wc -l) # of an interrupted build
 {
     make -j"$jobs" KBUILD_BUILD_USER=appc-vm KBUILD_BUILD_HOST=appc-vm \
         KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 UTC' vmlinux 2>&1
@@ -106,7 +107,7 @@ log=$build/build.log
     printf '%s\n' "$line"
     case $line in
     *' CC '* | CC* | *' AS '* | AS*)
-        n=$((${n:-0} + 1))
+        n=$((n + 1))
         if [ -t 2 ]; then
             printf '\rkernel: %d of about %d files' "$n" "$total" >&2
         elif [ $((n % 300)) -eq 0 ]; then

@@ -93,7 +93,8 @@ suite_lint() {
     check "clang-format" sh -c 'cd "$1" && git ls-files "*.c" "*.h" | xargs clang-format --dry-run -Werror' sh "$root"
     check "cppcheck" sh "$here/lint.sh" cppcheck "$root" "$build"
     check "function and file sizes" "$python" "$here/sizes.py" "$root"
-    check "shell syntax" sh -n "$root/dev" "$here"/*.sh "$root"/images/*.sh "$root"/kernel-config/*.sh
+    check "conformance page" "$python" "$here/conformance.py" --check
+    check "shell syntax" sh -n "$root/dev" "$here"/*.sh "$root"/guest/*.sh "$root"/images/*.sh "$root"/kernel-config/*.sh
 }
 
 # What is quick and says most; .ci/run takes it.

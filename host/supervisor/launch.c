@@ -210,9 +210,11 @@ static void two(struct child_args *a, const char *option, const char *value)
 }
 
 /*
- * An emulated CPU's counter is the host's. The guest can't measure it against an emulated timer,
- * nor watch it: ticks get lost when the host has other things to do. It would be left with a clock
- * of 10 ms steps that is slow.
+ * One CPU at first: while the kernel patches its own code at boot, QEMU may let another CPU run
+ * into a breakpoint that is gone already ("Oops: int3", about one boot in a hundred on a busy
+ * host). Init starts the others. An emulated CPU's counter is the host's. The guest can't measure
+ * it against an emulated timer, nor watch it: ticks get lost when the host has other things to do.
+ * It would be left with a clock of 10 ms steps that is slow.
  */
 static void qemu_cmdline(const struct launching *l, struct child_args *a)
 {
@@ -225,9 +227,10 @@ static void qemu_cmdline(const struct launching *l, struct child_args *a)
     }
     child_arg(a, "-append");
     if (khz)
-        child_arg(a, "%s tsc=reliable tsc_early_khz=%llu", cmdline, (unsigned long long)khz);
+        child_arg(a, "%s maxcpus=1 tsc=reliable tsc_early_khz=%llu", cmdline,
+                  (unsigned long long)khz);
     else
-        child_arg(a, "%s", cmdline);
+        child_arg(a, "%s maxcpus=1", cmdline);
 }
 
 /* QEMU's microvm as the front end of the same device processes. */

@@ -4,10 +4,10 @@
 
 #include <time.h>
 
-#define TRIES      16
-#define APART_MAX  20000     /* ticks around the reading of the clock: some microseconds */
-#define NS_MIN     2000000   /* then the error is well below a thousandth */
-#define NS_PER_MS  1000000
+#define TRIES     16
+#define APART_MAX 20000   /* ticks around the reading of the clock: some microseconds */
+#define NS_MIN    2000000 /* then the error is well below a thousandth */
+#define NS_PER_MS 1000000
 
 static uint64_t read_ticks(void)
 {

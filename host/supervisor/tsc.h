@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-/* The counter and the clock (CLOCK_MONOTONIC, nanoseconds) at one moment; all 0 when they could not be had. */
+/* The counter and the clock (CLOCK_MONOTONIC, nanoseconds) at one moment; all 0 when they could not
+ * be had. */
 struct tsc_sample {
     uint64_t ticks, ns;
 };
