@@ -83,7 +83,7 @@ static void all_comes_along(void **state)
         const char *path;
         mode_t mode;
     } rows[] = {
-        {".", S_IFDIR | 0700},      {"a", S_IFDIR | 0500},      {"a/b", S_IFDIR | 01777},
+        {".", S_IFDIR | 0700},        {"a", S_IFDIR | 0500},       {"a/b", S_IFDIR | 01777},
         {"a/b/file", S_IFREG | 0640}, {"a/suid", S_IFREG | 04755}, {"empty", S_IFREG | 0400},
         {"fifo", S_IFIFO | 0622},
     };
@@ -113,8 +113,7 @@ static void owners_come_along(void **state)
     assert_true(look(p->to.fd, "d").st_uid == 1000 && look(p->to.fd, "d").st_gid == 1001);
     assert_true(look(p->to.fd, "d/f").st_uid == 7 && look(p->to.fd, "d/l").st_gid == 10);
     assert_int_equal(look(p->to.fd, "d/f").st_mode & 07777, 06755);
-    assert_true(S_ISCHR(look(p->to.fd, "null").st_mode) &&
-                look(p->to.fd, "null").st_rdev == 0x103);
+    assert_true(S_ISCHR(look(p->to.fd, "null").st_mode) && look(p->to.fd, "null").st_rdev == 0x103);
 }
 
 static void no_link_is_followed(void **state)
@@ -221,10 +220,10 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(all_comes_along),      TEST(owners_come_along),
-        TEST(no_link_is_followed),  TEST(hard_links_stay_links),
-        TEST(holes_stay_holes),     TEST(attributes_come_along),
-        TEST(depth_is_bounded),     TEST(a_volume_that_is_not_empty_is_an_error),
+        TEST(all_comes_along),     TEST(owners_come_along),
+        TEST(no_link_is_followed), TEST(hard_links_stay_links),
+        TEST(holes_stay_holes),    TEST(attributes_come_along),
+        TEST(depth_is_bounded),    TEST(a_volume_that_is_not_empty_is_an_error),
     };
     return cmocka_run_group_tests_name("guest-copyup", tests, NULL, NULL);
 }
