@@ -24,6 +24,7 @@
 
 /* The first bytes of every kernel command line; see docs/architecture.md. */
 #define CMDLINE_QUIET "quiet reboot=t panic=-1"
+#define KERNEL_HZ     100 /* kernel-config/x86_64.config */
 #define CMDLINE_DEBUG "console=ttyS0 8250.nr_uarts=1 reboot=t panic=-1 ignore_loglevel"
 
 /* As long as the queue of appc-vmm: with QEMU's own 128 large reads and writes are cut up. */
@@ -227,8 +228,8 @@ static void qemu_cmdline(const struct launching *l, struct child_args *a)
     }
     child_arg(a, "-append");
     if (khz)
-        child_arg(a, "%s maxcpus=1 tsc=reliable tsc_early_khz=%llu", cmdline,
-                  (unsigned long long)khz);
+        child_arg(a, "%s maxcpus=1 tsc=reliable tsc_early_khz=%llu lpj=%llu", cmdline,
+                  (unsigned long long)khz, (unsigned long long)khz * 1000 / KERNEL_HZ);
     else
         child_arg(a, "%s maxcpus=1", cmdline);
 }
