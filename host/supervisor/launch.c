@@ -228,10 +228,10 @@ static void qemu_cmdline(const struct launching *l, struct child_args *a)
     }
     child_arg(a, "-append");
     if (khz)
-        child_arg(a, "%s maxcpus=1 tsc=reliable tsc_early_khz=%llu lpj=%llu", cmdline,
+        child_arg(a, "%s maxcpus=1 noreplace-smp tsc=reliable tsc_early_khz=%llu lpj=%llu", cmdline,
                   (unsigned long long)khz, (unsigned long long)khz * 1000 / KERNEL_HZ);
     else
-        child_arg(a, "%s maxcpus=1", cmdline);
+        child_arg(a, "%s maxcpus=1 noreplace-smp", cmdline);
 }
 
 /* QEMU's microvm as the front end of the same device processes. */
