@@ -46,6 +46,10 @@ class BenchError(Exception):
     """The bench itself failed, not what ran in it. The message says what to do."""
 
 
+class BenchHung(BenchError):
+    """The outer guest did not come to its end in time."""
+
+
 @dataclasses.dataclass
 class Result:
     """What one command did."""
@@ -236,7 +240,12 @@ def default_init():
 
 
 class Bench:
-    """One boot of the outer guest. Use run() once."""
+    """One boot of the outer guest, a second one when the first hangs. Use run() once.
+
+    The emulator of a machine with several CPUs runs, once in a while, into code that the emulated
+    kernel patches at that moment; such a machine is lost, whatever runs on it. So a machine that
+    says nothing to the end is tried a second time, with a line on standard error.
+    """
 
     def __init__(self, memory="2G", cpus=2, init=None, timeout=300, modules=()):
         self.memory, self.cpus, self.timeout = memory, cpus, timeout
@@ -301,6 +310,13 @@ class Bench:
 
     def run(self, commands):
         """Runs the commands one after the other; a Result for each."""
+        try:
+            return self._boot(commands)
+        except BenchHung as e:
+            print(f"bench: {str(e).splitlines()[0]}; trying it once more", file=sys.stderr)
+            return self._boot(commands)
+
+    def _boot(self, commands):
         kernel = outer_kernel()
         with tempfile.TemporaryDirectory(prefix="appc-bench-") as tmp:
             tmp = Path(tmp)
@@ -335,7 +351,7 @@ class Bench:
         why = f"took more than {self.timeout} s" if late else "ended early"
         i = len(statuses)
         tail = lambda parts: (parts[i] if i < len(parts) else b"")[-4000:].decode(errors="replace")
-        raise BenchError(
+        raise (BenchHung if late else BenchError)(
             f"the outer guest {why} in command {i}\n{qemu_words}\n{status}\n"
             f"--- stdout\n{tail(outs)}\n--- stderr\n{tail(errs)}\n"
             f"--- console\n{self.console[-4000:].decode(errors='replace')}")

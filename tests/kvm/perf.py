@@ -31,7 +31,7 @@ cd /d
 now() { read up rest </proc/uptime; echo $up; }
 for i in 0 1 2 3; do
     echo "qemu $(now)"
-    %(qemu)s </dev/null | while read -r line; do case $line in hello*) echo "qemu-line $(now)" ;; esac; done
+    timeout 60 %(qemu)s </dev/null | while read -r line; do case $line in hello*) echo "qemu-line $(now)" ;; esac; done
     echo "qemu-end $(now)"
     echo "pod $(now)"
     bin/appc-vm run --accel=kvm --cpus=1 --memory=256M --scratch=0 example.com/hello | while read -r line; do echo "pod-line $(now)"; done
@@ -39,7 +39,10 @@ for i in 0 1 2 3; do
 done
 bin/appc-vm run --accel=kvm --scratch=0 example.com/requests
 bin/appc-vm run --accel=kvm --cpus=1 --memory=256M --scratch=0 --detach --exec=/bin/sh --uuid-file=/tmp/uuid example.com/hello -- -c 'echo up; while :; do sleep 1; done' >/dev/null
-until bin/appc-vm logs "$(cat /tmp/uuid)" 2>/dev/null | grep -q up; do sleep 0.2; done
+for try in $(seq 300); do
+    bin/appc-vm logs "$(cat /tmp/uuid)" 2>/dev/null | grep -q up && break
+    sleep 0.2
+done
 for p in /proc/[0-9]*; do
     read name <$p/comm
     case $name in appc-*) ;; *) continue ;; esac
@@ -83,7 +86,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="appc-nested-") as tmp:
         d = pathlib.Path(tmp) / "d"
         payload(d)
-        bench = Bench(timeout=900).data(d, "/d")
+        bench = Bench(timeout=300).data(d, "/d")
         for program in ("appc-vm", "appc-mds"):
             bench.add(BUILD / program, f"/libraries-of/{program}")
         bench.add(QEMU)
@@ -92,7 +95,7 @@ def main():
                 if os.path.exists(f"{folder}/{f}"):
                     bench.add(os.path.realpath(f"{folder}/{f}"), f"/usr/share/qemu/{f}")
         bench.add("/usr/sbin/mke2fs")
-        for tool in ("busybox", "sh", "sleep", "cat", "grep", "awk"):
+        for tool in ("busybox", "sh", "sleep", "cat", "grep", "awk", "seq", "timeout"):
             bench.add("/bin/busybox", f"/bin/{tool}")
         r = bench.run([["/bin/sh", "-c", SCRIPT % {"qemu": QEMU + " " + MACHINE.format(cpus=1)}]])[0]
     text = r.stdout.decode()

@@ -98,7 +98,7 @@ echo "== left"; ps | grep -E 'appc-(vmm|dev|mds|super)' | grep -v grep; echo "st
 @pytest.fixture(scope="module")
 def output(tmp_path_factory):
     d = payload(tmp_path_factory.mktemp("nested") / "d")
-    bench = Bench(timeout=1500).data(d, "/d")
+    bench = Bench(timeout=500).data(d, "/d")
     # The dynamic ones stand here for the sake of the libraries that come along.
     for program in (BUILD / "appc-vm", BUILD / "appc-mds"):
         bench.add(program, f"/libraries-of/{program.name}")

@@ -36,7 +36,7 @@ def runs(tmp_path_factory):
         subprocess.run([BUILD / "appc-vm", "build", "--owner=root", "--compress=none", layout, aci], check=True)
         subprocess.run([BUILD / "appc-vm", "fetch", f"--dir={d}/data", "--insecure-options=image", aci], check=True)
     shutil.copy(POD, d / "pod.json")
-    bench = Bench(timeout=900).data(d, "/d")
+    bench = Bench(timeout=400).data(d, "/d")
     for program in (BUILD / "appc-vm", BUILD / "appc-mds"):
         bench.add(program, f"/libraries-of/{program.name}")
     bench.add("/usr/sbin/mke2fs")

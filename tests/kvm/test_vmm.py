@@ -102,7 +102,7 @@ def big_kernel(path, kernel):
 
 @pytest.fixture(scope="session")
 def outcomes():
-    b = bench.Bench(timeout=900)
+    b = bench.Bench(timeout=500)
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)
         kernel = guest_kernel()

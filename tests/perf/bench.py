@@ -252,8 +252,9 @@ def main():
         return
     nested = ROOT / "tests/kvm/perf.py"
     if nested.exists() and "--no-nested" not in sys.argv:
+        sys.stdout.flush()
         subprocess.run([sys.executable, nested, BUILD], check=False)
-    strip = subprocess.run("for f in appc-vm appc-supervisor appc-vmm appc-dev-blk appc-dev-vsock appc-dev-rng appc-init; do "
+    strip = subprocess.run("for f in appc-vm appc-supervisor appc-vmm appc-dev-blk appc-dev-vsock appc-dev-rng appc-dev-fs appc-mds appc-init; do "
                            "[ -e $f ] && strip -o /dev/stdout $f | wc -c | sed \"s/^/$f /\"; done", shell=True, cwd=BUILD,
                            capture_output=True, text=True).stdout
     print("\nsizes, stripped")
