@@ -27,7 +27,8 @@ class Appc:
         self.env = dict(os.environ, APPC_VM_DIR=str(data))
 
     def __call__(self, *args, check=None, timeout=TIMEOUT, **kw):
-        r = subprocess.run([BUILD / "appc-vm", *map(str, args)], env=self.env, capture_output=True,
+        program = kw.pop("program", BUILD / "appc-vm")
+        r = subprocess.run([program, *map(str, args)], env=self.env, capture_output=True,
                            text=kw.pop("text", True), timeout=timeout, stdin=subprocess.DEVNULL, **kw)
         if check is not None:
             assert r.returncode == check, f"status {r.returncode}\n{r.stdout}\n{r.stderr}"
