@@ -242,9 +242,10 @@ def default_init():
 class Bench:
     """One boot of the outer guest, a second one when the first hangs. Use run() once.
 
-    The emulator of a machine with several CPUs runs, once in a while, into code that the emulated
-    kernel patches at that moment; such a machine is lost, whatever runs on it. So a machine that
-    says nothing to the end is tried a second time, with a line on standard error.
+    The emulator loses, once in a while, the interrupt of a CPU's timer while that CPU runs a guest
+    of its own. A kernel that sets its timer anew each time then never hears of it again ("timer
+    wakeup didn't happen"), so the outer one keeps a periodic tick. A machine that hangs
+    nevertheless is tried a second time, with a line on standard error.
     """
 
     def __init__(self, memory="2G", cpus=2, init=None, timeout=300, modules=()):
@@ -306,7 +307,8 @@ class Bench:
         return ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
                 "-smp", str(self.cpus), "-m", self.memory, "-display", "none", "-nodefaults",
                 "-no-reboot", "-kernel", str(kernel.vmlinuz), "-initrd", str(initrd), "-append",
-                "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=1", *ports, *disks]
+                "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=1 nohz=off highres=off",
+                *ports, *disks]
 
     def run(self, commands):
         """Runs the commands one after the other; a Result for each."""
