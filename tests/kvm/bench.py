@@ -244,8 +244,8 @@ class Bench:
 
     The emulator loses, once in a while, the interrupt of a CPU's timer while that CPU runs a guest
     of its own. A kernel that sets its timer anew each time then never hears of it again ("timer
-    wakeup didn't happen"), so the outer one keeps a periodic tick. A machine that hangs
-    nevertheless is tried a second time, with a line on standard error.
+    wakeup didn't happen"). The outer one keeps a periodic tick, which is not a cure: a machine
+    that hangs is tried a second time, with a line on standard error.
     """
 
     def __init__(self, memory="2G", cpus=2, init=None, timeout=300, modules=()):
