@@ -131,6 +131,18 @@ int write_file_atomic_at(int dirfd, const char *path, const void *data, size_t l
     return 0;
 }
 
+int open_regular(const char *path, int *ret_fd, struct err *err)
+{
+    struct stat st;
+    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_set(err, errno, "can't open %s", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, 0, "%s is not a regular file", path);
+    *ret_fd = take_fd(fd);
+    return 0;
+}
+
 int mkdir_parents_at(int dirfd, const char *path, mode_t mode, struct err *err)
 {
     cleanup_free char *copy = xstrdup(path);

@@ -41,6 +41,12 @@ int remove_tree_at(int parent, const char *name, unsigned depth, struct err *err
 int write_file_atomic_at(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
                          bool durable, struct err *err);
 
+/*
+ * Opens a regular file for reading, never waiting (a named pipe is refused, not opened); the caller
+ * owns *ret_fd. `path` is what a message names.
+ */
+int open_regular(const char *path, int *ret_fd, struct err *err);
+
 /* mkdir -p relative to dirfd. */
 int mkdir_parents_at(int dirfd, const char *path, mode_t mode, struct err *err);
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An archive on this machine, with its signature beside it. */
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -12,19 +10,6 @@
 #include "base/mem.h"
 #include "fetch/job.h"
 #include "fetch/sig.h"
-
-static int open_file(const char *path, int *ret, struct err *err)
-{
-    struct stat st;
-    /* Non-blocking, so that a named pipe is refused and not waited for. */
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_set(err, errno, "can't open %s", path);
-    if (!S_ISREG(st.st_mode))
-        return err_set(err, 0, "%s is not a regular file", path);
-    *ret = take_fd(fd);
-    return 0;
-}
 
 static int verify(struct job *j, int fd, char signer[PGP_FPR_MAX + 1], struct err *err)
 {
@@ -45,7 +30,7 @@ int local_fetch(struct job *j, struct err *err)
     char real[PATH_MAX], signer[PGP_FPR_MAX + 1];
     bool insecure = j->cmd->opt->insecure_image;
     cleanup_close int fd = -1;
-    if (open_file(j->want->file, &fd, err) < 0)
+    if (open_regular(j->want->file, &fd, err) < 0)
         return -1;
     j->url = realpath(j->want->file, real) ? real : j->want->file;
     if (!insecure && verify(j, fd, signer, err) < 0)

@@ -46,14 +46,10 @@ int oci_files_open_dir(const char *path, struct oci_files **ret, struct err *err
 int oci_files_open_tar(const char *path, int area, uint64_t max, struct oci_files **ret,
                        struct err *err)
 {
-    struct stat st;
-    /* Non-blocking, so that a named pipe is refused and not waited for. */
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_set(err, errno, "can't open %s", path);
-    if (!S_ISREG(st.st_mode))
-        return err_set(err, 0, "%s is not a regular file", path);
+    cleanup_close int fd = -1;
     struct oci_tar tar = {0};
+    if (open_regular(path, &fd, err) < 0)
+        return -1;
     if (oci_tar_plain(&fd, path, area, max, err) < 0 || oci_tar_list(fd, path, &tar, err) < 0)
         return -1;
     *ret = files_new(path, take_fd(fd));

@@ -3,30 +3,16 @@
 #include "host/image/import.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "host/image/aci_image.h"
 #include "host/image/store_db.h"
-
-static int open_archive(const char *path, int *ret, struct err *err)
-{
-    struct stat st;
-    /* Non-blocking, so that a named pipe is refused and not waited for. */
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_set(err, errno, "can't open %s", path);
-    if (!S_ISREG(st.st_mode))
-        return err_set(err, 0, "%s is not a regular file", path);
-    *ret = take_fd(fd);
-    return 0;
-}
 
 static int check_name(const struct import_options *opt, const struct ac_image_manifest *m,
                       const char *path, struct err *err)
@@ -131,7 +117,7 @@ int import_file(struct store *s, const char *path, const struct import_options *
                 struct aci_id *ret, struct err *err)
 {
     cleanup_close int in = -1;
-    if (open_archive(path, &in, err) < 0)
+    if (open_regular(path, &in, err) < 0)
         return -1;
     return import_fd(s, in, path, opt, ret, err);
 }

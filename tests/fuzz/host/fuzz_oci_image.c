@@ -19,28 +19,13 @@
 #include "base/mem.h"
 #include "host/oci/convert.h"
 #include "host/oci/write.h"
+#include "tests/fuzz/tar.h"
 
 #define INPUT_MAX  (256u << 10)
 #define OUTPUT_MAX (64u << 20)
 #define LAYERS     3
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void mend_checksums(uint8_t *tar, size_t len)
-{
-    for (size_t at = 0; at + 512 <= len; at += 512) {
-        uint8_t *h = tar + at;
-        char text[8];
-        unsigned sum = 0;
-        if (memcmp(h + 257, "ustar", 5) != 0)
-            continue;
-        memset(h + 148, ' ', 8);
-        for (size_t k = 0; k < 512; k++)
-            sum += h[k];
-        snprintf(text, sizeof(text), "%06o", sum & 0777777u);
-        memcpy(h + 148, text, 7);
-    }
-}
 
 static void compare(const struct render *r, const struct tree *t)
 {

@@ -17,28 +17,12 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "host/image/erofs.h"
+#include "tests/fuzz/tar.h"
 
 #define INPUT_MAX (256u << 10)
 #define LIST_MAX  64
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Every block that looks like a header gets its checksum. */
-static void mend_checksums(uint8_t *tar, size_t len)
-{
-    for (size_t at = 0; at + 512 <= len; at += 512) {
-        uint8_t *h = tar + at;
-        char text[8];
-        unsigned sum = 0;
-        if (memcmp(h + 257, "ustar", 5) != 0)
-            continue;
-        memset(h + 148, ' ', 8);
-        for (size_t k = 0; k < 512; k++)
-            sum += h[k];
-        snprintf(text, sizeof(text), "%06o", sum & 0777777u);
-        memcpy(h + 148, text, 7);
-    }
-}
 
 /* Every third name of the tree. */
 static void make_list(const struct tree *t, struct ac_strings *list)
