@@ -97,7 +97,7 @@ suite_lint() {
     check "shell syntax" sh -n "$root/dev" "$here"/*.sh "$root"/guest/*.sh "$root"/images/*.sh "$root"/kernel-config/*.sh
 }
 
-# What is quick and says most; .ci/run takes it.
+# What is quick and says most, for a look between two changes.
 suite_smoke() {
     pytests smoke "$here/pods/test_build.py" "$here/pods/test_run.py" "$here/pods/test_validator.py" \
         "$here/pods/test_devices_qemu.py"

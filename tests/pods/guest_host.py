@@ -161,7 +161,8 @@ class Guest:
         self.spawn(self.accept)
         kernel = subprocess.run([ROOT / "kernel-config/build.sh", "--print-path"], capture_output=True,
                                 text=True, check=True).stdout.strip()
-        line = "reboot=t panic=-1" + (" console=ttyS0 8250.nr_uarts=1" if debug else " quiet")
+        # As appc-vm starts emulated guests: init starts the other CPUs.
+        line = "reboot=t panic=-1 maxcpus=1 noreplace-smp" + (" console=ttyS0 8250.nr_uarts=1" if debug else " quiet")
         args = ["qemu-system-x86_64", "-M", "microvm,acpi=off,rtc=off,memory-backend=mem", "-accel",
                 "tcg,thread=multi", "-cpu", "max", "-m", memory, "-smp", str(cpus), "-object",
                 f"memory-backend-memfd,id=mem,size={memory},share=on", "-nodefaults", "-no-user-config",

@@ -113,7 +113,7 @@ class Bench:
 
     def boot(self, fronts, initrd):
         args = ["qemu-system-x86_64", "-M", "microvm,acpi=off,rtc=off,memory-backend=mem", "-accel",
-                "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "256M", "-object",
+                "tcg,thread=multi", "-cpu", "max", "-m", "256M", "-object",
                 "memory-backend-memfd,id=mem,size=256M,share=on", "-nodefaults", "-no-user-config",
                 "-no-reboot", "-display", "none", "-serial", "stdio", "-global",
                 "virtio-mmio.force-legacy=false", "-kernel", kernel(), "-initrd", str(initrd),

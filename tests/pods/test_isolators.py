@@ -3,7 +3,7 @@
 import pytest
 
 from conftest import BUILD
-from test_ace import pick, sh_app
+from test_ace import CLOCK, pick, sh_app
 
 EMPTY = [{"name": "v", "kind": "empty"}]
 MOUNT = [{"volume": "v", "path": "/v"}]
@@ -14,8 +14,7 @@ def isolator(name, value):
 
 
 # Spins for three seconds of the guest's clock from when all have come: the milliseconds of CPU and of the clock.
-SPIN = r"""
-up() { read a b </proc/uptime; echo "${a%.*}${a#*.}0"; }
+SPIN = CLOCK + r"""
 used() { while read -r key value; do [ $key = usage_usec ] && echo $((value/1000)); done </sys/fs/cgroup/cpu.stat; }
 touch /v/$AC_APP_NAME; while [ "$(ls /v | wc -l)" -lt $APPS ]; do :; done
 t=$(up); u=$(used); while [ $(($(up)-t)) -lt 3000 ]; do :; done; v=$(used); echo "$((v-u)) $(($(up)-t))"
