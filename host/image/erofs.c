@@ -22,7 +22,6 @@
 
 #define SB_MAGIC              0xe0f5e1e2u
 #define SB_SIZE               128u
-#define COMPAT_SB_CHECKSUM    0x1u
 #define COMPAT_MTIME          0x2u
 #define INCOMPAT_CHUNKED_FILE 0x4u
 #define FORMAT_EXTENDED_INODE 0x1u
@@ -221,18 +220,6 @@ static void put_blocks(struct sink *s, const struct erofs_plan *plan)
     sink_pad(s, plan->index->length);
 }
 
-/* CRC-32C as the kernel's crc32c(): no final inversion. */
-static uint32_t crc32c(const unsigned char *p, size_t len)
-{
-    uint32_t crc = UINT32_MAX;
-    while (len--) {
-        crc ^= *p++;
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
-    }
-    return crc;
-}
-
 /* A UUID of the "custom" version, 8, out of the hash of everything behind the superblock. */
 static int make_uuid(struct sink *s, unsigned char uuid[16], struct err *err)
 {
@@ -245,20 +232,22 @@ static int make_uuid(struct sink *s, unsigned char uuid[16], struct err *err)
     return 0;
 }
 
-/* The block that the superblock is in; its checksum is over the whole block. */
+/*
+ * The block that the superblock is in. It has no checksum, as with mkfs.erofs: fsck.erofs 1.8 reads
+ * beyond a block of 512 bytes when there is one, and dies.
+ */
 static int put_superblock(int fd, const struct erofs_plan *plan, struct err *err)
 {
     const struct erofs_index *index = plan->index;
     unsigned char sb[EROFS_BLOCK] = {0};
     put_le32(sb, SB_MAGIC);
-    put_le32(sb + 8, COMPAT_SB_CHECKSUM | COMPAT_MTIME);
+    put_le32(sb + 8, COMPAT_MTIME);
     sb[12] = EROFS_BLOCK_BITS;
     put_le16(sb + 14, (uint16_t)(plan->places[0].pos / EROFS_SLOT));
     put_le64(sb + 16, plan->nplaces);
     put_le32(sb + 36, (uint32_t)(index->total / EROFS_BLOCK));
     memcpy(sb + 48, index->uuid, 16);
     put_le32(sb + 80, INCOMPAT_CHUNKED_FILE);
-    put_le32(sb + 4, crc32c(sb, sizeof(sb)));
     if (pwrite_all(fd, sb, sizeof(sb), EROFS_SB_OFFSET) < 0)
         return err_set(err, errno, "can't write the index of the root file system");
     return 0;

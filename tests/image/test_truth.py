@@ -5,8 +5,7 @@ Everywhere: the index, read by an independent strict reader (erofs_reader.py), a
 tar made by Python's tarfile. As root also: the index mounted by the kernel, GNU tar's
 extraction and ours, all against that model. APPC_TEST_MOUNT=1 makes being unable to mount a failure.
 
-Debian's erofs-utils 1.5 can't read 512-byte blocks; APPC_FSCK_EROFS names an fsck.erofs (>= 1.6) to
-run on every index.
+And fsck.erofs looks at every index (fsck_erofs.py).
 """
 import contextlib
 import os
@@ -20,12 +19,12 @@ import pytest
 import tarmaker
 import truth
 from erofs_reader import Image
+from fsck_erofs import fsck_erofs
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get("APPC_VM_BUILD", os.path.join(HERE, "../../build"))
 PACK = os.path.join(BUILD, "tests/image/erofs-pack")
 ROOT = os.geteuid() == 0
-FSCK = os.environ.get("APPC_FSCK_EROFS")
 
 PYTHON_TARS = [tarmaker.names, tarmaker.sizes, tarmaker.links, tarmaker.metadata, tarmaker.implied,
                tarmaker.deep, tarmaker.very_deep, tarmaker.sparse_pax, tarmaker.gnu_format,
@@ -69,8 +68,8 @@ def mounted(image, where):
 
 def pack(args, out, fsck=True):
     subprocess.run([PACK, *args, out], check=True)
-    if FSCK and fsck:
-        subprocess.run([FSCK, "--extract", out], check=True, stdout=subprocess.DEVNULL)
+    if fsck:
+        subprocess.run([fsck_erofs(), "--extract", out], check=True, stdout=subprocess.DEVNULL)
     return out
 
 
