@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from conftest import ACCEL, BUSYBOX
-from fetchserver import HOSTS, User, Web, authority, endless, on_terminal, ranged
+from fetchserver import HOSTS, User, Web, authority, endless, on_terminal, ranged, user, web
 from ociserver import (AUTH, CDN, CONFIG, HUB, INDEX, MANIFEST, OCI_HOSTS, REGISTRY, Image, Layer, Registry, digest,
                        docker_archive, index, layout)
 
@@ -25,17 +25,6 @@ def shared_web(authority):
     w = Web(authority, hosts=HOSTS + OCI_HOSTS)
     yield w
     w.close()
-
-
-@pytest.fixture
-def web(shared_web):
-    shared_web.clear()
-    return shared_web
-
-
-@pytest.fixture
-def user(tmp_path, web):
-    return User(tmp_path, web)
 
 
 def get(user, *args):
