@@ -241,7 +241,8 @@ static void qemu_args(const struct launching *l, struct child_args *a, int kerne
     const struct plan *plan = &l->pod->plan;
     char tmp[256];
     child_arg(a, "%s", plan->qemu);
-    snprintf(tmp, sizeof(tmp), "microvm,acpi=off,rtc=off,isa-serial=%s,memory-backend=mem",
+    /* Without an RTC the kernel would look for one for a second. */
+    snprintf(tmp, sizeof(tmp), "microvm,acpi=off,rtc=on,isa-serial=%s,memory-backend=mem",
              serial_fd >= 0 ? "on" : "off");
     two(a, "-M", tmp);
     two(a, "-accel", "tcg,thread=multi");
