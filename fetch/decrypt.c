@@ -3,7 +3,6 @@
 #include "fetch/decrypt.h"
 
 #include <errno.h>
-#include <rnp/rnp.h>
 #include <rnp/rnp_err.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fetch/lazy_rnp.h"
 #include "fetch/pgp.h"
 #include "fetch/quiet.h"
 
@@ -91,15 +91,15 @@ static int check_protection(rnp_op_verify_t op, const char *what, struct err *er
     char *mode = NULL, *cipher = NULL;
     bool valid = false;
     int r = 0;
-    (void)rnp_op_verify_get_protection_info(op, &mode, &cipher, &valid);
+    (void)lazy_rnp_op_verify_get_protection_info(op, &mode, &cipher, &valid);
     if (!mode || !cipher || strcmp(mode, "none") == 0)
         r = err_set(err, 0, "%s is an OpenPGP message, but not an encrypted one", what);
     else if (!str_starts(cipher, "AES"))
         r = err_set(err, 0, "%s is encrypted with %s; it has to be AES", what, cipher);
     else if (!valid)
         r = err_set(err, 0, "%s is encrypted without a proof that nobody changed it", what);
-    rnp_buffer_destroy(mode);
-    rnp_buffer_destroy(cipher);
+    lazy_rnp_buffer_destroy(mode);
+    lazy_rnp_buffer_destroy(cipher);
     return r;
 }
 
@@ -112,7 +112,7 @@ static int failure(const struct job *j, rnp_op_verify_t op, rnp_result_t result,
     if (j->too_long)
         return err_set(err, EFBIG, "%s decrypts to more than the limit of %llu bytes", what,
                        (unsigned long long)max);
-    (void)rnp_op_verify_get_symenc_count(op, &passwords);
+    (void)lazy_rnp_op_verify_get_symenc_count(op, &passwords);
     if (passwords == 0 && (result == RNP_ERROR_NO_SUITABLE_KEY || result == RNP_ERROR_BAD_FORMAT))
         return err_set(err, 0, "%s is not encrypted with a passphrase, or is damaged", what);
     if (result == RNP_ERROR_BAD_PASSWORD)
@@ -128,22 +128,22 @@ int decrypt_file(int fd, const char *passphrase, int out_fd, uint64_t max, const
     rnp_input_t in = NULL;
     rnp_output_t out = NULL;
     rnp_op_verify_t op = NULL;
-    if (rnp_ffi_set_pass_provider(ffi, give_passphrase, &j) != RNP_SUCCESS ||
-        rnp_input_from_callback(&in, on_read, NULL, &j) != RNP_SUCCESS ||
-        rnp_output_to_callback(&out, on_write, NULL, &j) != RNP_SUCCESS ||
-        rnp_op_verify_create(&op, ffi, in, out) != RNP_SUCCESS)
+    if (lazy_rnp_ffi_set_pass_provider(ffi, give_passphrase, &j) != RNP_SUCCESS ||
+        lazy_rnp_input_from_callback(&in, on_read, NULL, &j) != RNP_SUCCESS ||
+        lazy_rnp_output_to_callback(&out, on_write, NULL, &j) != RNP_SUCCESS ||
+        lazy_rnp_op_verify_create(&op, ffi, in, out) != RNP_SUCCESS)
         die_oom();
     /* A signature inside counts for nothing: the one over the archive was checked before. */
-    (void)rnp_op_verify_set_flags(op, RNP_VERIFY_IGNORE_SIGS_ON_DECRYPT);
+    (void)lazy_rnp_op_verify_set_flags(op, RNP_VERIFY_IGNORE_SIGS_ON_DECRYPT);
     quiet_begin();
-    rnp_result_t result = rnp_op_verify_execute(op);
+    rnp_result_t result = lazy_rnp_op_verify_execute(op);
     quiet_end();
     /* rnp does not always pass on that the output failed. */
     bool good = result == RNP_SUCCESS && !j.too_long && !j.write_error;
     int r = good ? check_protection(op, what, err) : failure(&j, op, result, max, what, err);
-    rnp_op_verify_destroy(op);
-    rnp_output_destroy(out);
-    rnp_input_destroy(in);
-    rnp_ffi_destroy(ffi);
+    lazy_rnp_op_verify_destroy(op);
+    lazy_rnp_output_destroy(out);
+    lazy_rnp_input_destroy(in);
+    lazy_rnp_ffi_destroy(ffi);
     return r;
 }

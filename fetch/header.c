@@ -2,7 +2,6 @@
 /* The values of the HTTP headers that a fetch acts on. */
 #include "fetch/header.h"
 
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fetch/lazy_curl.h"
 
 static bool is_blank(char c)
 {
@@ -64,7 +64,8 @@ static void note_retry_after(struct headers *h, const char *value, int64_t now)
 {
     uint64_t seconds;
     if (parse_u64(value, HEADER_AGE_MAX, &seconds) < 0) {
-        time_t when = curl_getdate(value, NULL);
+        lazy_curl();
+        time_t when = lazy_curl_getdate(value, NULL);
         if (when == (time_t)-1)
             return;
         seconds = when > now ? (uint64_t)(when - now) : 0;

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fetch/lazy_curl.h"
 
 #define HEADER_BYTES_MAX (256u << 10) /* of all responses of one hop, interim ones too */
 #define WASTE_MAX        (64u << 10)  /* of a body that nobody wants, to keep the connection */
@@ -56,8 +57,8 @@ static bool is_success(const struct http_request *req, long status)
 static void note_response(struct hop *hop)
 {
     curl_off_t length = -1;
-    curl_easy_getinfo(hop->h, CURLINFO_RESPONSE_CODE, &hop->r->status);
-    curl_easy_getinfo(hop->h, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    lazy_curl_easy_getinfo(hop->h, CURLINFO_RESPONSE_CODE, &hop->r->status);
+    lazy_curl_easy_getinfo(hop->h, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     hop->r->has_length = length >= 0;
     hop->r->length = length >= 0 ? (uint64_t)length : 0;
     hop->r->answered = hop->r->status != 0;
@@ -130,7 +131,7 @@ static int on_tick(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off
 
 #define SET(h, option, value)                                                                      \
     do {                                                                                           \
-        if (curl_easy_setopt((h), (option), (value)) != CURLE_OK)                                  \
+        if (lazy_curl_easy_setopt((h), (option), (value)) != CURLE_OK)                             \
             die_oom();                                                                             \
     } while (0)
 
@@ -167,7 +168,7 @@ static void set_auth(struct hop *hop)
 static struct curl_slist *add_line(struct curl_slist *list, const char *name, const char *value)
 {
     cleanup_free char *line = xasprintf("%s: %s", name, value);
-    struct curl_slist *longer = curl_slist_append(list, line);
+    struct curl_slist *longer = lazy_curl_slist_append(list, line);
     if (!longer)
         die_oom();
     return longer;
@@ -210,7 +211,7 @@ static int transfer_failure(struct hop *hop, CURLcode code, const char *detail, 
     case CURLE_ABORTED_BY_CALLBACK:
         return err_set(err, ECANCELED, "%s", url);
     default:
-        return err_set(err, 0, "%s: %s", url, *detail ? detail : curl_easy_strerror(code));
+        return err_set(err, 0, "%s: %s", url, *detail ? detail : lazy_curl_easy_strerror(code));
     }
 }
 
@@ -232,8 +233,8 @@ static int perform(struct hop *hop, uint64_t timeout_ms, struct err *err)
     if (hop->req->page)
         SET(hop->h, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
     set_auth(hop);
-    CURLcode code = curl_easy_perform(hop->h);
-    curl_slist_free_all(headers);
+    CURLcode code = lazy_curl_easy_perform(hop->h);
+    lazy_curl_slist_free_all(headers);
     if (code == CURLE_OK && !hop->begun && begin(hop) < 0)
         code = CURLE_WRITE_ERROR;
     if (hop->failed) {

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fetch/lazy_curl.h"
 #include "fetch/quiet.h"
 
 #define IDLE_MAX 16
@@ -43,7 +44,8 @@ static uint64_t now_ms(void)
 static void init_once(void)
 {
     quiet_install();
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    lazy_curl();
+    if (lazy_curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         die_oom();
 }
 
@@ -71,14 +73,14 @@ static void share_init(struct net *n)
 {
     for (size_t i = 0; i < ARRAY_SIZE(n->share_locks); i++)
         pthread_mutex_init(&n->share_locks[i], NULL);
-    n->share = curl_share_init();
+    n->share = lazy_curl_share_init();
     if (!n->share)
         die_oom();
-    curl_share_setopt(n->share, CURLSHOPT_LOCKFUNC, share_lock);
-    curl_share_setopt(n->share, CURLSHOPT_UNLOCKFUNC, share_unlock);
-    curl_share_setopt(n->share, CURLSHOPT_USERDATA, n);
-    curl_share_setopt(n->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
-    curl_share_setopt(n->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    lazy_curl_share_setopt(n->share, CURLSHOPT_LOCKFUNC, share_lock);
+    lazy_curl_share_setopt(n->share, CURLSHOPT_UNLOCKFUNC, share_unlock);
+    lazy_curl_share_setopt(n->share, CURLSHOPT_USERDATA, n);
+    lazy_curl_share_setopt(n->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
+    lazy_curl_share_setopt(n->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
 }
 
 static void defaults(struct net_options *o)
@@ -121,7 +123,7 @@ static int add_resolve(struct net *n, const char *text, struct err *err)
         (*end && (*end != ':' || parse_u64(end + 1, 65535, &to_port) < 0 || to_port == 0)))
         return err_set(err, 0, "--resolve \"%s\" is not HOST:PORT:ADDRESS[:PORT]", text);
     cleanup_free char *item = *end ? xstrdup(text) : xasprintf("%s:%s", text, from);
-    struct curl_slist *longer = curl_slist_append(n->connect_to, item);
+    struct curl_slist *longer = lazy_curl_slist_append(n->connect_to, item);
     if (!longer)
         die_oom();
     n->connect_to = longer;
@@ -173,9 +175,9 @@ void net_free(struct net *n)
     if (!n)
         return;
     while (n->nidle)
-        curl_easy_cleanup(n->idle[--n->nidle]);
-    curl_share_cleanup(n->share);
-    curl_slist_free_all(n->connect_to);
+        lazy_curl_easy_cleanup(n->idle[--n->nidle]);
+    lazy_curl_share_cleanup(n->share);
+    lazy_curl_slist_free_all(n->connect_to);
     for (size_t i = 0; i < ARRAY_SIZE(n->share_locks); i++)
         pthread_mutex_destroy(&n->share_locks[i]);
     pthread_mutex_destroy(&n->lock);
@@ -227,10 +229,10 @@ bool net_wait_ms(struct net *n, uint64_t ms)
     return !n->cancelled;
 }
 
-/* curl_easy_setopt() fails for lack of memory, or of a feature that our build always has. */
+/* It fails for lack of memory, or of a feature that our build always has. */
 #define SET(h, option, value)                                                                      \
     do {                                                                                           \
-        if (curl_easy_setopt((h), (option), (value)) != CURLE_OK)                                  \
+        if (lazy_curl_easy_setopt((h), (option), (value)) != CURLE_OK)                             \
             die_oom();                                                                             \
     } while (0)
 
@@ -252,8 +254,8 @@ static void set_common(struct net *n, CURL *h)
         SET(h, CURLOPT_CAINFO, n->opt.ca_file);
     if (n->connect_to)
         SET(h, CURLOPT_CONNECT_TO, n->connect_to);
-    (void)curl_easy_setopt(h, CURLOPT_BUFFERSIZE,
-                           256L << 10); /* refused when there is one already */
+    (void)lazy_curl_easy_setopt(h, CURLOPT_BUFFERSIZE,
+                                256L << 10); /* refused when there is one already */
 }
 
 CURL *net_handle_get(struct net *n)
@@ -264,21 +266,21 @@ CURL *net_handle_get(struct net *n)
         h = n->idle[--n->nidle];
     pthread_mutex_unlock(&n->lock);
     if (!h)
-        h = curl_easy_init();
+        h = lazy_curl_easy_init();
     if (!h)
         die_oom();
-    curl_easy_reset(h); /* keeps the connections */
+    lazy_curl_easy_reset(h); /* keeps the connections */
     set_common(n, h);
     return h;
 }
 
 void net_handle_put(struct net *n, CURL *h, bool sound)
 {
-    curl_easy_reset(h); /* no credentials stay in it */
+    lazy_curl_easy_reset(h); /* no credentials stay in it */
     pthread_mutex_lock(&n->lock);
     if (sound && n->nidle < IDLE_MAX)
         n->idle[n->nidle++] = take_ptr(h);
     pthread_mutex_unlock(&n->lock);
     if (h)
-        curl_easy_cleanup(h);
+        lazy_curl_easy_cleanup(h);
 }

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fetch/lazy_rnp.h"
 #include "fetch/net.h"
 #include "fetch/quiet.h"
 #include "schema/value.h"
@@ -19,22 +20,22 @@
 
 static void rnp_textp(char **s)
 {
-    rnp_buffer_destroy(*s);
+    lazy_rnp_buffer_destroy(*s);
 }
 
 static void rnp_keyp(rnp_key_handle_t *k)
 {
-    rnp_key_handle_destroy(*k);
+    lazy_rnp_key_handle_destroy(*k);
 }
 
 static void rnp_ffip(rnp_ffi_t *f)
 {
-    rnp_ffi_destroy(*f);
+    lazy_rnp_ffi_destroy(*f);
 }
 
 static void rnp_iteratorp(rnp_identifier_iterator_t *i)
 {
-    rnp_identifier_iterator_destroy(*i);
+    lazy_rnp_identifier_iterator_destroy(*i);
 }
 
 #define cleanup_text __attribute__((cleanup(rnp_textp)))
@@ -44,7 +45,8 @@ rnp_ffi_t pgp_new(void)
 {
     rnp_ffi_t ffi = NULL;
     net_global_init();
-    if (rnp_ffi_create(&ffi, "GPG", "GPG") != RNP_SUCCESS)
+    lazy_rnp();
+    if (lazy_rnp_ffi_create(&ffi, "GPG", "GPG") != RNP_SUCCESS)
         die_oom();
     return ffi;
 }
@@ -54,12 +56,12 @@ int pgp_load(rnp_ffi_t ffi, const char *data, size_t len, const char *name, stru
     rnp_input_t in = NULL;
     if (len == 0)
         return err_set(err, 0, "%s is empty", name);
-    if (rnp_input_from_memory(&in, (const uint8_t *)data, len, false) != RNP_SUCCESS)
+    if (lazy_rnp_input_from_memory(&in, (const uint8_t *)data, len, false) != RNP_SUCCESS)
         die_oom();
     quiet_begin();
-    rnp_result_t r = rnp_load_keys(ffi, "GPG", in, RNP_LOAD_SAVE_PUBLIC_KEYS);
+    rnp_result_t r = lazy_rnp_load_keys(ffi, "GPG", in, RNP_LOAD_SAVE_PUBLIC_KEYS);
     quiet_end();
-    rnp_input_destroy(in);
+    lazy_rnp_input_destroy(in);
     if (r != RNP_SUCCESS)
         return err_set(err, 0, "%s holds no OpenPGP public key", name);
     return 0;
@@ -81,11 +83,11 @@ static char *algorithm_of(rnp_key_handle_t key)
 {
     cleanup_text char *alg = NULL, *curve = NULL;
     uint32_t bits = 0;
-    if (rnp_key_get_alg(key, &alg) != RNP_SUCCESS)
+    if (lazy_rnp_key_get_alg(key, &alg) != RNP_SUCCESS)
         return xstrdup("unknown");
-    if (rnp_key_get_curve(key, &curve) == RNP_SUCCESS)
+    if (lazy_rnp_key_get_curve(key, &curve) == RNP_SUCCESS)
         return xasprintf("%s %s", alg, curve);
-    (void)rnp_key_get_bits(key, &bits);
+    (void)lazy_rnp_key_get_bits(key, &bits);
     return xasprintf("%s %u", alg, bits);
 }
 
@@ -94,13 +96,13 @@ static char *own_problem(rnp_key_handle_t key)
     cleanup_text char *alg = NULL;
     uint32_t bits = 0, qbits = 0;
     bool revoked = true, expired = true;
-    if (rnp_key_get_alg(key, &alg) != RNP_SUCCESS)
+    if (lazy_rnp_key_get_alg(key, &alg) != RNP_SUCCESS)
         return xstrdup("has an unknown algorithm");
-    (void)rnp_key_get_bits(key, &bits);
-    (void)rnp_key_get_dsa_qbits(key, &qbits);
-    if (rnp_key_is_revoked(key, &revoked) != RNP_SUCCESS || revoked)
+    (void)lazy_rnp_key_get_bits(key, &bits);
+    (void)lazy_rnp_key_get_dsa_qbits(key, &qbits);
+    if (lazy_rnp_key_is_revoked(key, &revoked) != RNP_SUCCESS || revoked)
         return xstrdup("is revoked");
-    if (rnp_key_is_expired(key, &expired) != RNP_SUCCESS || expired)
+    if (lazy_rnp_key_is_expired(key, &expired) != RNP_SUCCESS || expired)
         return xstrdup("has expired");
     return weak_algorithm(alg, bits, qbits);
 }
@@ -113,9 +115,10 @@ char *pgp_key_problem(rnp_ffi_t ffi, rnp_key_handle_t key)
     char *problem = own_problem(key);
     if (problem)
         return problem;
-    if (rnp_key_is_sub(key, &sub) == RNP_SUCCESS && sub) {
-        if (rnp_key_get_primary_fprint(key, &primary_fpr) != RNP_SUCCESS ||
-            rnp_locate_key(ffi, "fingerprint", primary_fpr, &primary) != RNP_SUCCESS || !primary)
+    if (lazy_rnp_key_is_sub(key, &sub) == RNP_SUCCESS && sub) {
+        if (lazy_rnp_key_get_primary_fprint(key, &primary_fpr) != RNP_SUCCESS ||
+            lazy_rnp_locate_key(ffi, "fingerprint", primary_fpr, &primary) != RNP_SUCCESS ||
+            !primary)
             return xstrdup("is a subkey without its primary key");
         problem = own_problem(primary);
         if (problem) {
@@ -123,10 +126,10 @@ char *pgp_key_problem(rnp_ffi_t ffi, rnp_key_handle_t key)
             free(problem);
             return longer;
         }
-        if (rnp_key_is_valid(primary, &primary_valid) != RNP_SUCCESS || !primary_valid)
+        if (lazy_rnp_key_is_valid(primary, &primary_valid) != RNP_SUCCESS || !primary_valid)
             return xstrdup("belongs to a key that is not valid");
     }
-    if (rnp_key_is_valid(key, &valid) != RNP_SUCCESS || !valid)
+    if (lazy_rnp_key_is_valid(key, &valid) != RNP_SUCCESS || !valid)
         return xstrdup("is not valid: it has no good signature of its own, or only weak ones");
     return NULL;
 }
@@ -183,18 +186,18 @@ static void add_user(struct pgp_key *k, const char *uid)
 static void take_users(struct pgp_key *k, rnp_key_handle_t key)
 {
     size_t n = 0;
-    (void)rnp_key_get_uid_count(key, &n);
+    (void)lazy_rnp_key_get_uid_count(key, &n);
     for (size_t i = 0; i < n && k->users.n < USERS_MAX; i++) {
         cleanup_text char *uid = NULL;
         rnp_uid_handle_t handle = NULL;
         bool valid = false, revoked = true;
-        if (rnp_key_get_uid_handle_at(key, i, &handle) != RNP_SUCCESS)
+        if (lazy_rnp_key_get_uid_handle_at(key, i, &handle) != RNP_SUCCESS)
             continue;
-        (void)rnp_uid_is_valid(handle, &valid);
-        (void)rnp_uid_is_revoked(handle, &revoked);
-        if (valid && !revoked && rnp_key_get_uid_at(key, i, &uid) == RNP_SUCCESS)
+        (void)lazy_rnp_uid_is_valid(handle, &valid);
+        (void)lazy_rnp_uid_is_revoked(handle, &revoked);
+        if (valid && !revoked && lazy_rnp_key_get_uid_at(key, i, &uid) == RNP_SUCCESS)
             add_user(k, uid);
-        rnp_uid_handle_destroy(handle);
+        lazy_rnp_uid_handle_destroy(handle);
     }
 }
 
@@ -204,14 +207,14 @@ static char *export(rnp_key_handle_t key)
     uint8_t *data = NULL;
     size_t len = 0;
     char *text = NULL;
-    if (rnp_output_to_memory(&out, PGP_KEYS_BYTES_MAX * 2) != RNP_SUCCESS)
+    if (lazy_rnp_output_to_memory(&out, PGP_KEYS_BYTES_MAX * 2) != RNP_SUCCESS)
         die_oom();
-    if (rnp_key_export(key, out,
-                       RNP_KEY_EXPORT_ARMORED | RNP_KEY_EXPORT_PUBLIC | RNP_KEY_EXPORT_SUBKEYS) ==
-            RNP_SUCCESS &&
-        rnp_output_memory_get_buf(out, &data, &len, false) == RNP_SUCCESS)
+    if (lazy_rnp_key_export(key, out,
+                            RNP_KEY_EXPORT_ARMORED | RNP_KEY_EXPORT_PUBLIC |
+                                RNP_KEY_EXPORT_SUBKEYS) == RNP_SUCCESS &&
+        lazy_rnp_output_memory_get_buf(out, &data, &len, false) == RNP_SUCCESS)
         text = xstrndup((const char *)data, len);
-    rnp_output_destroy(out);
+    lazy_rnp_output_destroy(out);
     return text;
 }
 
@@ -225,11 +228,11 @@ static int describe(rnp_ffi_t ffi, rnp_key_handle_t key, const char *name, struc
     keys->v = xreallocarray(keys->v, keys->n + 1, sizeof(*keys->v));
     struct pgp_key *k = &keys->v[keys->n++];
     *k = (struct pgp_key){0};
-    if (rnp_key_get_fprint(key, &fpr) != RNP_SUCCESS || !pgp_fingerprint(fpr, k->fingerprint))
+    if (lazy_rnp_key_get_fprint(key, &fpr) != RNP_SUCCESS || !pgp_fingerprint(fpr, k->fingerprint))
         return err_set(err, 0, "%s holds a key without a fingerprint that is known here", name);
     k->algorithm = algorithm_of(key);
-    (void)rnp_key_get_creation(key, &created);
-    (void)rnp_key_get_expiration(key, &lifetime);
+    (void)lazy_rnp_key_get_creation(key, &created);
+    (void)lazy_rnp_key_get_expiration(key, &lifetime);
     k->created = created;
     k->expires = lifetime ? (int64_t)created + lifetime : 0;
     k->problem = pgp_key_problem(ffi, key);
@@ -244,14 +247,14 @@ static int describe_all(rnp_ffi_t ffi, const char *name, struct pgp_keys *keys, 
 {
     __attribute__((cleanup(rnp_iteratorp))) rnp_identifier_iterator_t it = NULL;
     const char *fpr = NULL;
-    if (rnp_identifier_iterator_create(ffi, &it, "fingerprint") != RNP_SUCCESS)
+    if (lazy_rnp_identifier_iterator_create(ffi, &it, "fingerprint") != RNP_SUCCESS)
         die_oom();
-    while (rnp_identifier_iterator_next(it, &fpr) == RNP_SUCCESS && fpr) {
+    while (lazy_rnp_identifier_iterator_next(it, &fpr) == RNP_SUCCESS && fpr) {
         cleanup_key rnp_key_handle_t key = NULL;
         bool primary = false;
-        if (rnp_locate_key(ffi, "fingerprint", fpr, &key) != RNP_SUCCESS || !key)
+        if (lazy_rnp_locate_key(ffi, "fingerprint", fpr, &key) != RNP_SUCCESS || !key)
             continue;
-        if (rnp_key_is_primary(key, &primary) == RNP_SUCCESS && primary &&
+        if (lazy_rnp_key_is_primary(key, &primary) == RNP_SUCCESS && primary &&
             describe(ffi, key, name, keys, err) < 0)
             return -1;
     }

@@ -13,18 +13,19 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fetch/lazy_rnp.h"
 #include "fetch/quiet.h"
 
 #define CLOCK_SKEW_S 3600 /* a signature may be so much ahead of this machine's clock */
 
 static void rnp_textp(char **s)
 {
-    rnp_buffer_destroy(*s);
+    lazy_rnp_buffer_destroy(*s);
 }
 
 static void rnp_keyp(rnp_key_handle_t *k)
 {
-    rnp_key_handle_destroy(*k);
+    lazy_rnp_key_handle_destroy(*k);
 }
 
 #define cleanup_text __attribute__((cleanup(rnp_textp)))
@@ -117,9 +118,9 @@ static void claimed_signer(rnp_signature_handle_t sig, char out[PGP_FPR_MAX + 1]
 {
     cleanup_text char *fpr = NULL, *id = NULL;
     const char *text = "unknown";
-    if (rnp_signature_get_key_fprint(sig, &fpr) == RNP_SUCCESS && fpr)
+    if (lazy_rnp_signature_get_key_fprint(sig, &fpr) == RNP_SUCCESS && fpr)
         text = fpr;
-    else if (rnp_signature_get_keyid(sig, &id) == RNP_SUCCESS && id)
+    else if (lazy_rnp_signature_get_keyid(sig, &id) == RNP_SUCCESS && id)
         text = id;
     size_t i = 0;
     for (; i < PGP_FPR_MAX && text[i]; i++)
@@ -132,13 +133,13 @@ static int check_algorithms(const struct check *c, rnp_signature_handle_t sig, c
 {
     cleanup_text char *hash = NULL, *type = NULL;
     uint32_t created = 0;
-    if (rnp_signature_get_type(sig, &type) != RNP_SUCCESS || strcmp(type, "binary") != 0)
+    if (lazy_rnp_signature_get_type(sig, &type) != RNP_SUCCESS || strcmp(type, "binary") != 0)
         return err_set(err, 0, "the signature of %s by %s is not one over a binary file", c->what,
                        signer);
-    if (rnp_signature_get_hash_alg(sig, &hash) != RNP_SUCCESS || !pgp_hash_strong(hash))
+    if (lazy_rnp_signature_get_hash_alg(sig, &hash) != RNP_SUCCESS || !pgp_hash_strong(hash))
         return err_set(err, 0, "the signature of %s by %s uses %s, which is too weak", c->what,
                        signer, hash ? hash : "an unknown hash");
-    (void)rnp_signature_get_creation(sig, &created);
+    (void)lazy_rnp_signature_get_creation(sig, &created);
     if ((int64_t)created > (int64_t)time(NULL) + CLOCK_SKEW_S)
         return err_set(err, 0, "the signature of %s by %s was made in the future", c->what, signer);
     return 0;
@@ -149,8 +150,9 @@ static int primary_of(rnp_key_handle_t key, char out[PGP_FPR_MAX + 1])
 {
     cleanup_text char *fpr = NULL;
     bool sub = false;
-    (void)rnp_key_is_sub(key, &sub);
-    rnp_result_t r = sub ? rnp_key_get_primary_fprint(key, &fpr) : rnp_key_get_fprint(key, &fpr);
+    (void)lazy_rnp_key_is_sub(key, &sub);
+    rnp_result_t r =
+        sub ? lazy_rnp_key_get_primary_fprint(key, &fpr) : lazy_rnp_key_get_fprint(key, &fpr);
     return r == RNP_SUCCESS && fpr && pgp_fingerprint(fpr, out) ? 0 : -1;
 }
 
@@ -170,7 +172,7 @@ static int check_key(const struct check *c, rnp_key_handle_t key, const char *si
     if (problem)
         return err_set(err, EKEYREJECTED, "%s is signed by the key %s, which %s", c->what, signer,
                        problem);
-    if (rnp_key_allows_usage(key, "sign", &may_sign) != RNP_SUCCESS || !may_sign)
+    if (lazy_rnp_key_allows_usage(key, "sign", &may_sign) != RNP_SUCCESS || !may_sign)
         return err_set(err, EKEYREJECTED, "%s is signed by the key %s, which is not for signing",
                        c->what, signer);
     return 0;
@@ -200,7 +202,7 @@ static int check_status(const struct check *c, rnp_result_t status, const char *
                        signer);
     default:
         return err_set(err, 0, "the signature of %s by %s can't be checked: %s", c->what, signer,
-                       rnp_result_to_string(status));
+                       lazy_rnp_result_to_string(status));
     }
 }
 
@@ -212,11 +214,11 @@ static int judge(const struct check *c, rnp_op_verify_signature_t s, rnp_signatu
     claimed_signer(sig, signer);
     if (check_algorithms(c, sig, signer, err) < 0)
         return -1;
-    if (rnp_op_verify_signature_get_key(s, &key) != RNP_SUCCESS || !key ||
+    if (lazy_rnp_op_verify_signature_get_key(s, &key) != RNP_SUCCESS || !key ||
         primary_of(key, primary) < 0)
         return unknown_key(c, signer, err);
     if (check_key(c, key, signer, err) < 0 || check_scope(c, primary, err) < 0 ||
-        check_status(c, rnp_op_verify_signature_get_status(s), signer, err) < 0)
+        check_status(c, lazy_rnp_op_verify_signature_get_status(s), signer, err) < 0)
         return -1;
     memcpy(ret_signer, primary, sizeof(primary));
     return 0;
@@ -230,11 +232,11 @@ static int several(const struct check *c, size_t n, struct err *err)
         char signer[PGP_FPR_MAX + 1];
         rnp_op_verify_signature_t s = NULL;
         rnp_signature_handle_t sig = NULL;
-        if (rnp_op_verify_get_signature_at(c->op, i, &s) != RNP_SUCCESS ||
-            rnp_op_verify_signature_get_handle(s, &sig) != RNP_SUCCESS)
+        if (lazy_rnp_op_verify_get_signature_at(c->op, i, &s) != RNP_SUCCESS ||
+            lazy_rnp_op_verify_signature_get_handle(s, &sig) != RNP_SUCCESS)
             continue;
         claimed_signer(sig, signer);
-        rnp_signature_handle_destroy(sig);
+        lazy_rnp_signature_handle_destroy(sig);
         size_t used = strlen(text);
         snprintf(text + used, sizeof(text) - used, "%s%s", i ? ", " : "", signer);
     }
@@ -247,22 +249,22 @@ static int verify(struct check *c, char ret_signer[PGP_FPR_MAX + 1], struct err 
     size_t n = 0;
     rnp_op_verify_signature_t s = NULL;
     rnp_signature_handle_t sig = NULL;
-    if (rnp_op_verify_detached_create(&c->op, c->ffi, c->data, c->signature) != RNP_SUCCESS)
+    if (lazy_rnp_op_verify_detached_create(&c->op, c->ffi, c->data, c->signature) != RNP_SUCCESS)
         die_oom();
-    rnp_result_t result = rnp_op_verify_execute(c->op);
+    rnp_result_t result = lazy_rnp_op_verify_execute(c->op);
     if (c->source.failed)
         return err_set(err, ECANCELED, "the signature of %s", c->what);
-    (void)rnp_op_verify_get_signature_count(c->op, &n);
+    (void)lazy_rnp_op_verify_get_signature_count(c->op, &n);
     if (n == 0)
         return err_set(err, 0, "the signature of %s is damaged: %s", c->what,
-                       rnp_result_to_string(result));
+                       lazy_rnp_result_to_string(result));
     if (n > 1)
         return several(c, n, err);
-    if (rnp_op_verify_get_signature_at(c->op, 0, &s) != RNP_SUCCESS ||
-        rnp_op_verify_signature_get_handle(s, &sig) != RNP_SUCCESS)
+    if (lazy_rnp_op_verify_get_signature_at(c->op, 0, &s) != RNP_SUCCESS ||
+        lazy_rnp_op_verify_signature_get_handle(s, &sig) != RNP_SUCCESS)
         return err_set(err, 0, "the signature of %s is damaged", c->what);
     int r = judge(c, s, sig, ret_signer, err);
-    rnp_signature_handle_destroy(sig);
+    lazy_rnp_signature_handle_destroy(sig);
     return r;
 }
 
@@ -273,16 +275,16 @@ int sig_check(const struct trust *t, const char *text, size_t len, sig_reader *r
     if (sig_check_form(text, len, what, err) < 0)
         return -1;
     c.ffi = pgp_new();
-    if (rnp_input_from_callback(&c.data, source_read, NULL, &c.source) != RNP_SUCCESS ||
-        rnp_input_from_memory(&c.signature, (const uint8_t *)text, len, false) != RNP_SUCCESS)
+    if (lazy_rnp_input_from_callback(&c.data, source_read, NULL, &c.source) != RNP_SUCCESS ||
+        lazy_rnp_input_from_memory(&c.signature, (const uint8_t *)text, len, false) != RNP_SUCCESS)
         die_oom();
     quiet_begin();
     int r = load_keys(&c, err) < 0 ? -1 : verify(&c, ret_signer, err);
     if (c.op)
-        rnp_op_verify_destroy(c.op);
-    rnp_input_destroy(c.signature);
-    rnp_input_destroy(c.data);
-    rnp_ffi_destroy(c.ffi);
+        lazy_rnp_op_verify_destroy(c.op);
+    lazy_rnp_input_destroy(c.signature);
+    lazy_rnp_input_destroy(c.data);
+    lazy_rnp_ffi_destroy(c.ffi);
     quiet_end();
     return r;
 }

@@ -2,7 +2,6 @@
 /* URLs of pages, images, signatures and keys. */
 #include "fetch/url.h"
 
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,15 +10,16 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fetch/lazy_curl.h"
 
 static void curl_urlp(CURLU **u)
 {
-    curl_url_cleanup(*u);
+    lazy_curl_url_cleanup(*u);
 }
 
 static void curl_freep(char **s)
 {
-    curl_free(*s);
+    lazy_curl_free(*s);
 }
 
 #define cleanup_curlu __attribute__((cleanup(curl_urlp)))
@@ -27,7 +27,8 @@ static void curl_freep(char **s)
 
 static CURLU *new_handle(void)
 {
-    CURLU *u = curl_url();
+    lazy_curl();
+    CURLU *u = lazy_curl_url();
     if (!u)
         die_oom();
     return u;
@@ -49,13 +50,13 @@ static int check_text(const char *text, struct err *err)
 static int check_parts(CURLU *u, const char *text, bool *ret_https, struct err *err)
 {
     cleanup_cstr char *scheme = NULL, *user = NULL, *password = NULL;
-    if (curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
+    if (lazy_curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
         return err_set(err, 0, "the URL \"%s\" has no scheme", text);
     *ret_https = strcasecmp(scheme, "https") == 0;
     if (!*ret_https && strcasecmp(scheme, "http") != 0)
         return err_set(err, 0, "can't fetch \"%s\": the scheme %s is not supported", text, scheme);
-    if (curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK ||
-        curl_url_get(u, CURLUPART_PASSWORD, &password, 0) == CURLUE_OK)
+    if (lazy_curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK ||
+        lazy_curl_url_get(u, CURLUPART_PASSWORD, &password, 0) == CURLUE_OK)
         return err_set(err, 0, "the URL of \"%s\" holds credentials; put them into auth.d instead",
                        strrchr(text, '@') ? strrchr(text, '@') + 1 : "");
     return 0;
@@ -75,11 +76,11 @@ static int take(CURLU *u, const char *text, struct url *ret, struct err *err)
     uint64_t number;
     if (check_parts(u, text, &https, err) < 0)
         return -1;
-    (void)curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0);
-    if (curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK || !*host ||
-        curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK ||
+    (void)lazy_curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0);
+    if (lazy_curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK || !*host ||
+        lazy_curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK ||
         parse_u64(port, 65535, &number) < 0 || number == 0 ||
-        curl_url_get(u, CURLUPART_URL, &full, 0) != CURLUE_OK)
+        lazy_curl_url_get(u, CURLUPART_URL, &full, 0) != CURLUE_OK)
         return err_set(err, 0, "\"%s\" is not a valid URL", text);
     if (strlen(full) > URL_MAX)
         return err_set(err, 0, "a URL is longer than the limit of %d bytes", URL_MAX);
@@ -93,9 +94,9 @@ int url_parse(const char *text, struct url *ret, struct err *err)
     cleanup_curlu CURLU *u = new_handle();
     if (check_text(text, err) < 0)
         return -1;
-    CURLUcode r = curl_url_set(u, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
+    CURLUcode r = lazy_curl_url_set(u, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
     if (r != CURLUE_OK)
-        return err_set(err, 0, "\"%s\" is not a valid URL: %s", text, curl_url_strerror(r));
+        return err_set(err, 0, "\"%s\" is not a valid URL: %s", text, lazy_curl_url_strerror(r));
     return take(u, text, ret, err);
 }
 
@@ -104,8 +105,8 @@ int url_resolve(const struct url *base, const char *location, struct url *ret, s
     cleanup_curlu CURLU *u = new_handle();
     if (check_text(location, err) < 0)
         return -1;
-    if (curl_url_set(u, CURLUPART_URL, base->text, 0) != CURLUE_OK ||
-        curl_url_set(u, CURLUPART_URL, location, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+    if (lazy_curl_url_set(u, CURLUPART_URL, base->text, 0) != CURLUE_OK ||
+        lazy_curl_url_set(u, CURLUPART_URL, location, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
         return err_set(err, 0, "%s redirects to \"%s\", which is not a valid URL", base->text,
                        location);
     return take(u, location, ret, err);

@@ -8,7 +8,6 @@
  */
 #include "fetch/oci/registry.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "fetch/http.h"
+#include "fetch/lazy_curl.h"
 #include "fetch/oci/challenge.h"
 #include "fetch/oci/document.h"
 
@@ -80,11 +80,12 @@ char *registry_parse_token(const char *text, size_t len, const char *name, struc
 
 static void add_query(struct buf *b, const char *name, const char *value)
 {
-    char *escaped = curl_easy_escape(NULL, value, 0);
+    lazy_curl();
+    char *escaped = lazy_curl_easy_escape(NULL, value, 0);
     if (!escaped)
         die_oom();
     buf_printf(b, "%c%s=%s", strchr(b->data, '?') ? '&' : '?', name, escaped);
-    curl_free(escaped);
+    lazy_curl_free(escaped);
 }
 
 static char *ask_for_token(struct registry *r, const struct oci_challenge *c, struct err *err)
