@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("APPC_VM_BUILD", ROOT / "build"))
 BUSYBOX = pathlib.Path("/bin/busybox")
 ACCEL = os.environ.get("APPC_VM_TEST_ACCEL", "auto")
-# A pod takes about two seconds under emulation; this is for a machine that is busy with others.
+# A pod takes a second or two under emulation; this is for a machine that is busy with others.
 TIMEOUT = 180
 
 
