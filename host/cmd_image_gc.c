@@ -82,6 +82,11 @@ static int pods(void *arg, struct aci_id **ret, size_t *ret_n, struct err *err)
     return 0;
 }
 
+static const char *text_of(json_t *o, const char *key)
+{
+    return json_string_value(json_object_get(o, key));
+}
+
 static void tell_file(void *arg, const char *path, const char *why, uint64_t bytes)
 {
     struct gc_run *run = arg;
@@ -115,23 +120,29 @@ static void removed(void *arg, const struct store_gc_item *item)
         tell_file(arg, item->path, why[item->kind], item->bytes);
 }
 
+static bool was_told(const struct gc_run *run, const char *id)
+{
+    json_t *o;
+    size_t i;
+    json_array_foreach (run->images, i, o)
+        if (str_eq(text_of(o, "id"), id))
+            return true;
+    return false;
+}
+
+/* What a dry run has told of is still there, and counts as gone. */
 static bool has_image(void *arg, const char *text)
 {
     struct gc_run *run = arg;
     struct store_image image;
     struct aci_id id;
-    if (!aci_id_valid(text))
+    if (!aci_id_valid(text) || was_told(run, text))
         return false;
     memcpy(id.text, text, sizeof(id.text));
     if (store_get(run->store, &id, &image, NULL) < 0)
         return false;
     store_image_done(&image);
     return true;
-}
-
-static const char *text_of(json_t *o, const char *key)
-{
-    return json_string_value(json_object_get(o, key));
 }
 
 static void print_line(const struct gc_run *run, json_t *o)
@@ -201,7 +212,7 @@ static int collect_store(struct gc_run *run, const struct store_gc_options *opt,
 
 /*
  * Other files first: on a full disk that makes room for the index to change. Then again, as records
- * of downloads go with their images.
+ * of downloads go with their images. A dry run needs no room, and tells of each file once.
  */
 static int collect(struct gc_run *run, struct store_gc_options *opt, struct store_gc_result *left,
                    struct err *err)
@@ -214,9 +225,9 @@ static int collect(struct gc_run *run, struct store_gc_options *opt, struct stor
     opt->pods = pods;
     opt->removed = removed;
     opt->arg = run;
-    if (leftovers_remove(&l, err) < 0 || collect_store(run, opt, left, err) < 0)
+    if ((!run->dry_run && leftovers_remove(&l, err) < 0) || collect_store(run, opt, left, err) < 0)
         return -1;
-    return run->dry_run ? 0 : leftovers_remove(&l, err);
+    return leftovers_remove(&l, err);
 }
 
 static int run_gc(struct gc_run *run, struct store_gc_options *opt, bool json, struct err *err)

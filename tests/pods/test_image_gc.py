@@ -163,6 +163,21 @@ def test_leftovers_are_found(store):
     assert listing(store) == sorted([*keep, "blobs/" + image, "rendered/" + rendered[0]])
 
 
+def test_records_go_with_their_images(store):
+    """Each file is told of once, by a dry run too."""
+    a, b = images(store, 40, 0)
+    (store.data / "downloads").mkdir()
+    for name, image in (("aa", a), ("bb", b), ("cc", sha512_id(b"gone"))):
+        (store.data / f"downloads/{name}.json").write_text(json.dumps({"url": "https://x/", "imageID": image}))
+    before = listing(store)
+    told = json.loads(store("image", "gc", "--format=json", "--older-than=30d", "--dry-run", check=0).stdout)
+    assert [i["id"] for i in told["images"]] == [a] and listing(store) == before
+    assert sorted(f["path"] for f in told["files"]) == ["downloads/aa.json", "downloads/cc.json"]
+    done = json.loads(store("image", "gc", "--format=json", "--older-than=30d", check=0).stdout)
+    assert sorted(f["path"] for f in done["files"]) == ["downloads/aa.json", "downloads/cc.json"]
+    assert done["freed"] == told["freed"] and sorted(os.listdir(store.data / "downloads")) == ["bb.json"]
+
+
 def test_stale_roots(store):
     """A root that no image has any more, as its dependency is another one now; and by age."""
     add(store, {"f": "1"}, name="example.com/base")
