@@ -205,18 +205,20 @@ def bench_memory(appc, image, env):
     from conftest import descendants
     p = subprocess.Popen([APPC, "run", "--accel=tcg", "--exec=/bin/sh", image, "--", "-c", "echo up; read x </dev/zero"],
                          env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-    p.stdout.readline()
-    print("\nmemory of a pod's processes (PSS), emulated")
-    total = 0
-    for pid in [p.pid, *descendants(p.pid)]:
-        name = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
-        kib = pss(pid)
-        if "qemu" not in name:
-            total += kib
-        print(f"  {name:24} {kib:8} KiB{'  (the emulator, guest memory included)' if 'qemu' in name else ''}")
-    print(f"  {'without the emulator':24} {total:8} KiB")
-    p.terminate()
-    p.wait()
+    try:
+        p.stdout.readline()
+        print("\nmemory of a pod's processes (PSS), emulated")
+        total = 0
+        for pid in [p.pid, *descendants(p.pid)]:
+            name = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+            kib = pss(pid)
+            if "qemu" not in name:
+                total += kib
+            print(f"  {name:24} {kib:8} KiB{'  (the emulator, guest memory included)' if 'qemu' in name else ''}")
+        print(f"  {'without the emulator':24} {total:8} KiB")
+    finally:
+        p.terminate()
+        p.wait()
 
 
 def wanted(*sections):
