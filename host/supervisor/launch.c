@@ -24,8 +24,8 @@
 
 /* The first bytes of every kernel command line; see docs/architecture.md. */
 #define CMDLINE_QUIET "quiet reboot=t panic=-1"
-#define KERNEL_HZ     100 /* kernel-config/x86_64.config */
 #define CMDLINE_DEBUG "console=ttyS0 8250.nr_uarts=1 reboot=t panic=-1 ignore_loglevel"
+#define KERNEL_HZ     100 /* kernel-config/x86_64.config */
 
 /* As long as the queue of appc-vmm: with QEMU's own 128 large reads and writes are cut up. */
 #define FS_QEMU_DEVICE "vhost-user-fs-device,queue-size=1024,num-request-queues=1,tag=" WIRE_FS_TAG

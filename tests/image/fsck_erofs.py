@@ -7,7 +7,6 @@ kernel, and run with the C library that came along; nothing is installed. APPC_F
 import fcntl
 import functools
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -62,7 +61,7 @@ def fsck_erofs():
                     subprocess.run(["dpkg-deb", "-x", deb, tmp / "root"], check=True)
                 (tmp / "root/fsck.erofs").write_text(WRAPPER)
                 (tmp / "root/fsck.erofs").chmod(0o755)
-                shutil.move(tmp / "root", folder)
+                (tmp / "root").rename(folder)
     return str(folder / "fsck.erofs")
 
 

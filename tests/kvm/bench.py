@@ -302,8 +302,7 @@ class Bench:
         return ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
                 "-smp", str(self.cpus), "-m", self.memory, "-display", "none", "-nodefaults",
                 "-no-reboot", "-kernel", str(kernel.vmlinuz), "-initrd", str(initrd), "-append",
-                "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=1",
-                *ports, *disks]
+                "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=1", *ports, *disks]
 
     def run(self, commands):
         """Runs the commands one after the other; a Result for each."""
